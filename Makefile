@@ -1,0 +1,47 @@
+# One command each: `make demo`, `make run`, `make test`, `make check`.
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup setup-test demo run test test-fast check format build clean
+
+help:
+	@echo "make demo    set up and run the whole system once, without headset or robot"
+	@echo "make run     set up and serve the openarm rig"
+	@echo "make test    set up and run every test"
+	@echo "make check   format, lint, strict types, import arrows"
+
+setup: $(VENV)/.ready
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
+	sh scripts/setup.sh $(VENV)
+
+setup-test: $(VENV)/.ready-test
+$(VENV)/.ready-test: $(VENV)/.ready package.json scripts/setup-test.sh
+	sh scripts/setup-test.sh $(VENV)
+
+demo: setup
+	$(BIN)/telecap demo
+
+run: setup
+	$(BIN)/telecap run
+
+test: setup-test
+	$(BIN)/python -m pytest
+
+test-fast: setup-test
+	$(BIN)/python -m pytest -m "not system and not browser and not lerobot"
+
+check: setup-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: setup-test
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist node_modules

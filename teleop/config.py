@@ -1,0 +1,72 @@
+"""What one running system is made of; written once by the supervisor, read by every process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera to capture.
+
+    Attributes:
+        name: Stream name, as in the rig (`head_left`, `wrist_right`, …).
+        width: Picture width [px].
+        height: Picture height [px].
+        rate_hz: Pictures per second.
+    """
+
+    name: str
+    width: int = 320
+    height: int = 240
+    rate_hz: int = 30
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One running system.
+
+    Attributes:
+        instance: Name of this system on the shared-memory bus; two systems never meet.
+        run_dir: Where processes put their logs and this file lies.
+        rig: Built-in rig name or path of a rig file.
+        dataset: Dataset directory.
+        host: Address the gateway binds.
+        port: Port the gateway binds; 0 picks a free one and writes it to `run_dir/gateway.json`.
+        token: Bearer token of this run.
+        tls: Serve https/wss with the user's own certificate authority.
+        operator: Operator profile to load and store; empty keeps the profile in memory only.
+        task: Language instruction stored with every take.
+        render: Render profile, `auto`, `cpu` or `gpu`.
+        cameras: Cameras to capture; empty takes those of the rig at the profile's size.
+        control_rate_hz: Rate of the control grid.
+        countdown_s: Seconds between asking for a take and its first row.
+        seed: Seed of the simulated scene.
+    """
+
+    instance: str
+    run_dir: str
+    rig: str = "openarm"
+    dataset: str = "datasets/default"
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str = ""
+    tls: bool = False
+    operator: str = ""
+    task: str = ""
+    render: str = "auto"
+    cameras: tuple[CameraConfig, ...] = ()
+    control_rate_hz: int = 200
+    countdown_s: float = 0.0
+    seed: int = 0
+
+    def save(self) -> Path:
+        """Write `run_dir/config.json` and return its path."""
+        path = Path(self.run_dir) / "config.json"
+        path.write_bytes(msgspec.json.encode(self))
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Read what `save` wrote."""
+        return msgspec.json.decode(path.read_bytes(), type=cls)

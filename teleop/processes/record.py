@@ -1,0 +1,312 @@
+"""The recorder process: everything on the bus becomes an episode on disk.
+
+The bus is the queue: every subscription is deep enough for seconds of a stalled disk, rows are
+written as they are drained, and what the bus overwrote is counted and marked in the episode.
+Group syncs and quality checks run beside the drain, in threads of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recorder import CameraSpec, Dataset, EpisodeWriter, RecorderError, StreamSpec
+from recorder.quality import check_episode
+from retarget import load_rig
+from teleop import samples
+from teleop.bus import Bus, Message, Publisher, Subscriber
+from teleop.cameras.base import camera_plan
+from teleop.config import RunConfig
+from teleop.processes.loop import Process
+from teleop.recording import Channel, operator_channels, rig_channels, split_operator
+
+log = logging.getLogger(__name__)
+
+SYNC_PERIOD_NS = 100_000_000
+STATUS_PERIOD_NS = 100_000_000
+MAX_PICTURE_BYTES = 2 << 20
+EVENT_SOURCES = ("gateway", "control", "robot", "cameras", "supervisor")
+
+
+@dataclass
+class Take:
+    """One take being written."""
+
+    writer: EpisodeWriter
+    t_start_ns: int
+    rows: dict[str, int] = field(default_factory=dict)
+    pictures: dict[str, int] = field(default_factory=dict)
+    drops: int = 0
+    paused: bool = False
+
+
+class RecordProcess:
+    """Drains the bus into the running take; starts and ends takes when the session says so."""
+
+    def __init__(self, config: RunConfig, bus: Bus) -> None:
+        rig = load_rig(config.rig)
+        self.config = config
+        self.dataset = Dataset.open(Path(config.dataset), create=True)
+        self.channels: list[Channel] = rig_channels(rig, config.control_rate_hz)
+        self.operator_streams = operator_channels()
+        self.cameras = camera_plan(rig, config)
+        self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
+        self.take: Take | None = None
+        self.last: dict[str, Any] | None = None
+        self.pool = ThreadPoolExecutor(2, thread_name_prefix="recorder")
+        self.syncing: Future[None] | None = None
+        self.checking: Future[dict[str, Any]] | None = None
+        self.commands = bus.subscriber("recorder/command", None, depth=64)
+        self.status: Publisher = bus.publisher("recorder/status", None, max_bytes=65536)
+        self.rows: list[tuple[Channel, Subscriber]] = [
+            (c, bus.subscriber(c.topic, c.dtype, depth=c.depth)) for c in self.channels
+        ]
+        self.operator = bus.subscriber("operator/frame", samples.OPERATOR_FRAME, depth=512)
+        self.pictures = {
+            c.name: bus.subscriber(f"camera/{c.name}", None, depth=64) for c in self.cameras
+        }
+        self.events = [bus.subscriber(f"events/{s}", None, depth=256) for s in EVENT_SOURCES]
+        self.waiter = bus.waiter([self.commands, self.operator, *self.pictures.values()])
+        self._next_sync_ns = 0
+        self._next_status_ns = 0
+
+    # ------------------------------------------------------------------ loop
+    def step(self) -> None:
+        """Wait briefly for news, then write all there is."""
+        self.waiter.wait(10_000_000)
+        now_ns = time.monotonic_ns()
+        self._obey()
+        self._drain()
+        self._sync(now_ns)
+        self._collect_check()
+        if now_ns >= self._next_status_ns:
+            self._publish_status(now_ns)
+
+    def close(self) -> None:
+        """End a running take, marked as interrupted; nothing received is lost."""
+        if self.take is not None:
+            self._drain()
+            self.take.writer.mark("interrupted", "the recorder was stopped during the take")
+            self._stop({"reason": "recorder stopped"})
+        self.pool.shutdown(wait=True)
+        self._collect_check()
+        self._publish_status(time.monotonic_ns())
+
+    # -------------------------------------------------------------- commands
+    def _obey(self) -> None:
+        for message in self.commands.drain():
+            command = json.loads(message.data)
+            op = command.get("op")
+            try:
+                if op == "start":
+                    self._start(command)
+                elif op == "stop":
+                    self._drain()
+                    self._stop(command)
+                elif op in {"pause", "resume"}:
+                    self._pause(op == "pause", command)
+                elif op == "label":
+                    self.dataset.label(
+                        command["id"],
+                        outcome=command.get("outcome"),
+                        notes=command.get("notes") or None,
+                    )
+                elif op == "discard":
+                    self.dataset.discard(command["id"])
+                else:
+                    log.error("unknown recorder command %r", op)
+            except RecorderError as error:
+                log.exception("recorder command %r failed", op)
+                self.last = {"error": str(error), "op": op}
+            self._publish_status(time.monotonic_ns())
+
+    def _start(self, command: dict[str, Any]) -> None:
+        if self.take is not None:
+            log.error("asked to start a take while one is running: ended that one first")
+            self.take.writer.mark("interrupted", "the next take was started")
+            self._stop({"reason": "next take started"})
+        self._drain()  # what was published before the start does not belong to the take
+        attributes = {
+            **self.rig_attributes,
+            "task": command.get("task", ""),
+            "operator": command.get("operator", ""),
+            "take": command.get("take", 0),
+            **command.get("attributes", {}),
+        }
+        writer = self.dataset.begin(
+            [c.spec for c in self.channels] + self.operator_streams,
+            [_camera_spec(c) for c in self.cameras],
+            attributes=attributes,
+            wall_time=datetime.now(UTC),
+        )
+        for subscriber in self._ordered():
+            subscriber.take_dropped()
+        self.take = Take(writer, time.monotonic_ns())
+        self.last = None
+        writer.event(self.take.t_start_ns, "start", {"take": attributes["take"]})
+        log.info("take %s started: %s", attributes["take"], writer.id)
+
+    def _stop(self, command: dict[str, Any]) -> None:
+        take = self.take
+        if take is None:
+            return
+        self.take = None
+        self._join_sync()
+        t0_ns = time.monotonic_ns()
+        take.writer.event(t0_ns, "stop", {"reason": command.get("reason", "")})
+        episode = take.writer.finish(command.get("attributes", {}))
+        saved_ms = (time.monotonic_ns() - t0_ns) / 1e6
+        log.info("take saved in %.1f ms: %s", saved_ms, take.writer.id)
+        self.last = {
+            "id": take.writer.id,
+            "path": str(take.writer.path),
+            "duration_s": episode.duration_s,
+            "drops": take.drops,
+            "save_ms": saved_ms,
+            "verdict": "",
+            "reasons": [],
+        }
+        self.checking = self.pool.submit(_check, self.dataset, take.writer.id)
+
+    def _pause(self, paused: bool, command: dict[str, Any]) -> None:
+        if self.take is not None and self.take.paused != paused:
+            self.take.paused = paused
+            t_ns = int(command.get("t_ns", time.monotonic_ns()))
+            self.take.writer.event(t_ns, "pause" if paused else "resume", {})
+
+    # ----------------------------------------------------------------- rows
+    def _ordered(self) -> list[Subscriber]:
+        return [s for _, s in self.rows] + [self.operator, *self.pictures.values(), *self.events]
+
+    def _drain(self) -> None:
+        take = self.take
+        for channel, subscriber in self.rows:
+            messages = subscriber.drain()
+            if take is not None and messages:
+                rows = np.array([m.data for m in messages], dtype=channel.dtype)
+                self._append(take, channel.spec.name, rows)
+                self._count_drops(take, channel.spec.name, subscriber)
+        self._drain_operator(take)
+        for name, subscriber in self.pictures.items():
+            messages = subscriber.drain()
+            if take is not None and messages:
+                self._append_pictures(take, name, messages)
+                self._count_drops(take, f"cameras/{name}", subscriber)
+        for subscriber in self.events:
+            for message in subscriber.drain():
+                if take is not None:
+                    event = json.loads(message.data)
+                    take.writer.event(int(event["t_ns"]), event["kind"], event.get("data", {}))
+
+    def _drain_operator(self, take: Take | None) -> None:
+        messages = self.operator.drain()
+        if take is None or not messages:
+            return
+        frames = np.array([m.data for m in messages], dtype=samples.OPERATOR_FRAME)
+        for name, rows in split_operator(frames):
+            self._append(take, name, rows)
+        self._count_drops(take, "operator/head", self.operator)
+
+    def _append(self, take: Take, name: str, rows: np.ndarray) -> None:
+        take.writer.append(name, rows)
+        take.rows[name] = take.rows.get(name, 0) + len(rows)
+
+    def _append_pictures(self, take: Take, name: str, messages: list[Message]) -> None:
+        for message in messages:
+            header = np.frombuffer(message.data, samples.CAMERA_HEADER, count=1)[0]
+            take.writer.append_picture(
+                name,
+                message.data[samples.CAMERA_HEADER.itemsize :],
+                t_ns=int(header["t_ns"]),
+                t_device_ns=int(header["t_device_ns"]),
+                t_receive_ns=int(header["t_receive_ns"]),
+                seq=int(header["seq"]),
+            )
+        take.pictures[name] = take.pictures.get(name, 0) + len(messages)
+
+    def _count_drops(self, take: Take, stream: str, subscriber: Subscriber) -> None:
+        lost = subscriber.take_dropped()
+        if lost:
+            take.drops += lost
+            take.writer.drop(stream, lost, time.monotonic_ns())
+            log.error("%d samples of %s lost before they reached the recorder", lost, stream)
+
+    # ---------------------------------------------------------------- beside
+    def _sync(self, now_ns: int) -> None:
+        take = self.take
+        if take is None or now_ns < self._next_sync_ns:
+            return
+        if self.syncing is None or self.syncing.done():
+            self.syncing = self.pool.submit(take.writer.sync)
+        self._next_sync_ns = now_ns + SYNC_PERIOD_NS
+
+    def _join_sync(self) -> None:
+        if self.syncing is not None:
+            self.syncing.result()
+            self.syncing = None
+
+    def _collect_check(self) -> None:
+        if self.checking is None or not self.checking.done():
+            return
+        report = self.checking.result()
+        self.checking = None
+        if self.last is not None and self.last.get("id") == report["id"]:
+            self.last |= {"verdict": report["verdict"], "reasons": report["reasons"]}
+            self._publish_status(time.monotonic_ns())
+
+    def _publish_status(self, now_ns: int) -> None:
+        self._next_status_ns = now_ns + STATUS_PERIOD_NS
+        take = self.take
+        state = "idle" if take is None else "paused" if take.paused else "recording"
+        status: dict[str, Any] = {"t_ns": now_ns, "state": state, "last": self.last}
+        if take is not None:
+            status |= {
+                "id": take.writer.id,
+                "take": take.writer.attributes.get("take", 0),
+                "t_start_ns": take.t_start_ns,
+                "rows": take.rows,
+                "pictures": take.pictures,
+                "drops": take.drops,
+            }
+        self.status.send(json.dumps(status).encode())
+
+
+def _camera_spec(camera: Any) -> CameraSpec:
+    return CameraSpec(
+        name=camera.name, width=camera.width, height=camera.height, rate_hz=camera.rate_hz
+    )
+
+
+def _check(dataset: Dataset, episode_id: str) -> dict[str, Any]:
+    report = check_episode(dataset[episode_id])
+    result = report.to_dict()
+    dataset.set_quality(episode_id, result)
+    reasons = [f.message for f in report.findings if f.level != "info"]
+    return {"id": episode_id, "verdict": report.verdict, "reasons": reasons}
+
+
+def main() -> int:
+    """Entry point: `python -m teleop.processes.record CONFIG.json`."""
+    with Process.from_argv("record", sys.argv) as process:
+        recorder = RecordProcess(process.config, process.bus)
+        process.ready()
+        try:
+            while not process.stopping:
+                recorder.step()
+                process.beat()
+        finally:
+            recorder.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,298 @@
+"""Text messages of `telecap.v1`: one msgspec struct each, told apart by their `type` field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from teleop.errors import ProtocolError
+from teleop.intents import NO_ARGS, Intent, IntentArgs
+from teleop.protocol.codes import CloseCode
+
+ShortText = Annotated[str, msgspec.Meta(max_length=256)]
+StreamName = Annotated[str, msgspec.Meta(max_length=128)]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+PingId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+ClientKind = Literal["webxr", "openxr", "console", "replay", "synthetic"]
+Role = Literal["operator", "watcher"]
+Side = Literal["left", "right"]
+TrackingWord = Literal["ok", "lost", "absent"]
+
+
+# --- client to server ---------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """First message of every client, within 5 s.
+
+    Attributes:
+        client: Kind of client.
+        version: Of the client.
+        role: `operator` may claim the robot; `watcher` never sends tracking.
+        token: Bearer token of this run.
+        device: Free text, e.g. "Meta Quest 3".
+        video: Names of the streams wanted; empty for none, `["*"]` for all.
+        resume: `session_id` of an earlier connection, to regain its claim within 5 s.
+    """
+
+    client: ClientKind
+    token: Annotated[str, msgspec.Meta(max_length=512)]
+    version: ShortText = ""
+    role: Role = "operator"
+    device: ShortText = ""
+    video: Annotated[tuple[StreamName, ...], msgspec.Meta(max_length=64)] = ()
+    resume: ShortText | None = None
+
+
+class Claim(msgspec.Struct, frozen=True, tag="claim"):
+    """Ask to be the one operator of the robot."""
+
+
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """Give the claim back."""
+
+
+class ClientPing(msgspec.Struct, frozen=True, kw_only=True, tag="ping"):
+    """The client measures its link; answered by `ServerPong`."""
+
+    id: PingId
+    t_device_ns: Nanoseconds
+
+
+class ClientPong(msgspec.Struct, frozen=True, kw_only=True, tag="pong"):
+    """Answer to `ServerPing`, at once, with the device clock at the moment of answering."""
+
+    id: PingId
+    t_device_ns: Nanoseconds
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+    """A session intent."""
+
+    name: Intent
+    args: IntentArgs = NO_ARGS
+
+
+class VideoAck(msgspec.Struct, frozen=True, kw_only=True, tag="video_ack"):
+    """The picture `seq` of the stream has been decoded.
+
+    Attributes:
+        stream: Stream name.
+        seq: Of the picture.
+        t_device_ns: Device clock when it was decoded; 0 when not measured.
+    """
+
+    stream: StreamName
+    seq: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+    t_device_ns: Nanoseconds = 0
+
+
+ClientMessage = Hello | Claim | Release | ClientPing | ClientPong | Event | VideoAck
+
+
+# --- server to client ---------------------------------------------------------------------------
+
+
+class RigInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The robot served: joints in the order of `robot/state`, tip name to model frame."""
+
+    name: str
+    joint_names: tuple[str, ...]
+    gripper_names: tuple[str, ...]
+    tips: dict[str, str]
+
+
+class StreamInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One video stream; `id` is the stream id of video messages, `eye` left, right or empty."""
+
+    id: int
+    name: str
+    eye: str
+    width: int
+    height: int
+    fovy_deg: float
+    codec: str
+
+
+class LimitsInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server accepts, see `protocol.codes.Limits`."""
+
+    max_message_bytes: int
+    max_messages_per_s: int
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
+    """Answer to an accepted `Hello`."""
+
+    session_id: str
+    role: Role
+    rig: RigInfo
+    streams: tuple[StreamInfo, ...]
+    control_rate_hz: int
+    server_time_ns: int
+    limits: LimitsInfo
+
+
+class ClaimGranted(msgspec.Struct, frozen=True, tag="claim_granted"):
+    """This client is the operator now."""
+
+
+class ClaimRefused(msgspec.Struct, frozen=True, kw_only=True, tag="claim_refused"):
+    """Another client is; `holder` is its device."""
+
+    reason: str
+    holder: str
+
+
+class ServerPing(msgspec.Struct, frozen=True, kw_only=True, tag="ping"):
+    """The server measures clock and link; answer with `ClientPong` at once."""
+
+    id: int
+
+
+class ServerPong(msgspec.Struct, frozen=True, kw_only=True, tag="pong"):
+    """Answer to `ClientPing`: its id and device time, and the host clock."""
+
+    id: int
+    t_device_ns: int
+    t_server_ns: int
+
+
+class OperatorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds the claim."""
+
+    connected: bool = False
+    name: str = ""
+    device: str = ""
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """Medians [ms]; `None` until measured."""
+
+    pose_to_command: float | None = None
+    link_rtt: float | None = None
+
+
+class TrackingInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok`: valid and fresh, `lost`: stale or invalid, `absent`: never seen."""
+
+    head: TrackingWord = "absent"
+    left: TrackingWord = "absent"
+    right: TrackingWord = "absent"
+
+
+class LastTake(msgspec.Struct, frozen=True, kw_only=True):
+    """The take that was finished last, with its quality verdict."""
+
+    id: str
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
+    """The whole picture, 10 Hz and at every change.
+
+    Attributes:
+        motion: Name of `samples.Motion` in lower case.
+        engaged: Left, right arm follows its hand.
+        recording: Name of `samples.Recording` in lower case.
+        take: Counts takes of this run; the one being recorded or reviewed, else the last.
+        countdown_s: Left of the countdown.
+        recording_s: Recorded so far, pauses taken out.
+        task: Language instruction.
+        prompt: What the operator should do next, one sentence.
+        review: The take waits for success, failure or discard.
+        operator: Who holds the claim.
+        calibrated: A neutral pose was captured.
+        reach_scale: Robot metres per operator metre.
+        latency_ms: Medians.
+        tracking: Per device.
+        rates: Measured, by topic [Hz].
+        drops: Rows the recorder lost in this take.
+        notices: What is wrong right now, one sentence each.
+        last_take: With its verdict.
+    """
+
+    motion: str
+    engaged: tuple[bool, bool]
+    recording: str
+    take: int
+    countdown_s: float
+    recording_s: float
+    task: str
+    prompt: str
+    review: bool
+    operator: OperatorInfo
+    calibrated: bool
+    reach_scale: float
+    latency_ms: Latency
+    tracking: TrackingInfo
+    rates: dict[str, float]
+    drops: int
+    notices: tuple[str, ...]
+    last_take: LastTake | None
+
+
+class Haptics(msgspec.Struct, frozen=True, kw_only=True, tag="haptics"):
+    """Buzz one controller; amplitude 0..1."""
+
+    side: Side
+    amplitude: float
+    duration_ms: int
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
+    """One sentence to show for a moment."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
+    """Why the server closes; the close frame with `code` follows."""
+
+    code: int
+    reason: str
+
+
+ServerMessage = (
+    Welcome
+    | ClaimGranted
+    | ClaimRefused
+    | ServerPing
+    | ServerPong
+    | Status
+    | Haptics
+    | Notice
+    | Error
+)
+
+_encoder = msgspec.json.Encoder()
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+
+
+def encode_message(message: ClientMessage | ServerMessage) -> str:
+    """JSON text of a message."""
+    return _encoder.encode(message).decode()
+
+
+def decode_client_message(text: str) -> ClientMessage:
+    """Message of a client.
+
+    Raises:
+        ProtocolError: 4400 when it is not JSON, of unknown type, or a field is missing or wrong.
+    """
+    try:
+        return _client_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise ProtocolError(CloseCode.MALFORMED, f"text message refused: {error}") from error
+
+
+def decode_server_message(text: str) -> ServerMessage:
+    """Message of a server; raises as `decode_client_message`."""
+    try:
+        return _server_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise ProtocolError(CloseCode.MALFORMED, f"text message refused: {error}") from error

@@ -1,0 +1,190 @@
+"""Which topic becomes which stream of an episode, with units and names. Pure: no bus, no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recorder import StreamSpec
+from retarget import Rig
+from teleop import samples
+
+STATE_RATE_HZ = 500.0
+SECONDS_OF_BUFFER = 8
+
+POSE_ATTRIBUTES: dict[str, Any] = {
+    "unit": "m, quaternion",
+    "columns": ["px", "py", "pz", "qx", "qy", "qz", "qw"],
+    "quaternion_order": "xyzw",
+}
+STAGE = {"frame": "stage (y up, -z forward)"}
+ROBOT = {"frame": "robot root (z up, x forward)"}
+CLOCK = {"unit": "ns", "clock": "host monotonic"}
+DEVICE_CLOCK = {"unit": "ns", "clock": "device"}
+
+TIMES: list[tuple[str, Any]] = [
+    ("t_ns", np.int64),
+    ("t_device_ns", np.int64),
+    ("t_receive_ns", np.int64),
+    ("seq", np.uint64),
+    ("flags", np.uint8),
+]
+OPERATOR_PARTS: dict[str, tuple[int, np.dtype[np.void]]] = {
+    "head": (1, np.dtype([*TIMES, ("pose", *samples.POSE)])),
+    "left_controller": (2, np.dtype(TIMES + samples.CONTROLLER.descr[1:])),
+    "right_controller": (4, np.dtype(TIMES + samples.CONTROLLER.descr[1:])),
+    "left_hand": (8, np.dtype(TIMES + samples.HAND.descr[1:])),
+    "right_hand": (16, np.dtype(TIMES + samples.HAND.descr[1:])),
+}
+"""Stream of the operator -> its presence bit and row layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A topic whose rows are recorded as they are.
+
+    Attributes:
+        topic: Bus topic.
+        dtype: Row layout.
+        spec: The stream it becomes.
+        depth: Rows the recorder's subscription can hold while the disk stalls.
+    """
+
+    topic: str
+    dtype: np.dtype[np.void]
+    spec: StreamSpec
+    depth: int
+
+
+def sim_dtype(nq: int) -> np.dtype[np.void]:
+    """Topic `sim/qpos`: the whole state of a simulated scene, MuJoCo's order."""
+    return np.dtype([("t_ns", np.int64), ("seq", np.uint64), ("qpos", np.float64, (nq,))])
+
+
+def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
+    """Channels of everything that is recorded row by row for this rig."""
+    n, g = len(rig.joint_names), len(rig.gripper_names)
+    joints = {"names": list(rig.joint_names), "unit": "rad"}
+    rates = {"names": list(rig.joint_names), "unit": "rad/s"}
+    grippers = {"names": list(rig.gripper_names), "unit": "1", "range": "0 closed, 1 open"}
+    command = {"position": joints, "velocity": rates, "gripper": grippers, "t_ns": CLOCK}
+    pose = {**POSE_ATTRIBUTES, **ROBOT}
+    tips = ["left_wrist", "right_wrist", "head"]
+    plan = [
+        (
+            "robot/state",
+            "state",
+            samples.robot_state_dtype(n, g),
+            STATE_RATE_HZ,
+            {
+                "position": joints,
+                "velocity": rates,
+                "effort": {"names": list(rig.joint_names), "unit": "N m"},
+                "gripper": grippers,
+                "gripper_effort": {"names": list(rig.gripper_names), "unit": "N m"},
+                "t_ns": CLOCK,
+                "t_device_ns": DEVICE_CLOCK,
+            },
+        ),
+        ("command/requested", "command/requested", samples.command_dtype(n, g), None, command),
+        ("command/sent", "command/sent", samples.command_dtype(n, g), None, command),
+        (
+            "target",
+            "target",
+            samples.target_dtype(),
+            None,
+            {
+                "T_robot_left_wrist": pose,
+                "T_robot_right_wrist": pose,
+                "T_robot_head": pose,
+                "valid": {"names": tips},
+                "gripper": {"names": ["left", "right"], "unit": "1"},
+            },
+        ),
+        (
+            "solution",
+            "solution",
+            samples.solution_dtype(n),
+            None,
+            {
+                "position": joints,
+                "velocity": rates,
+                "residual": {"names": tips, "unit": "m, rad"},
+                "saturation": {
+                    "names": list(rig.joint_names),
+                    "bits": "1 position, 2 velocity, 4 acceleration",
+                },
+                "clearance_m": {"unit": "m"},
+            },
+        ),
+        (
+            "session/state",
+            "session",
+            samples.SESSION_STATE,
+            None,
+            {
+                "motion": {"enum": {m.name: int(m) for m in samples.Motion}},
+                "recording": {"enum": {r.name: int(r) for r in samples.Recording}},
+                "T_robot_stage": POSE_ATTRIBUTES,
+            },
+        ),
+    ]
+    del control_rate_hz  # commands follow grid and operator: their rate is not one number
+    if rig.simulated:
+        nq = rig.compile(scene=True).nq
+        plan.append(("sim/qpos", "sim/qpos", sim_dtype(nq), STATE_RATE_HZ, {"t_ns": CLOCK}))
+    return [
+        Channel(
+            topic,
+            dtype,
+            StreamSpec(name=name, dtype=dtype, rate_hz=rate, fields=fields, attributes={}),
+            depth=int((rate or STATE_RATE_HZ) * SECONDS_OF_BUFFER),
+        )
+        for topic, name, dtype, rate, fields in plan
+    ]
+
+
+def operator_channels() -> list[StreamSpec]:
+    """Streams the operator's frames are split into."""
+    times = {"t_ns": CLOCK, "t_receive_ns": CLOCK, "t_device_ns": DEVICE_CLOCK}
+    pose = {**POSE_ATTRIBUTES, **STAGE}
+    fields: dict[str, dict[str, Any]] = {
+        name: pose for name in ("pose", "grip", "aim", "joints")
+    }
+    return [
+        StreamSpec(
+            name=f"operator/{part}",
+            dtype=dtype,
+            rate_hz=None,
+            fields={**times, **{k: v for k, v in fields.items() if k in (dtype.names or ())}},
+            attributes={"flags": {f.name: int(f) for f in samples.Tracking}},
+        )
+        for part, (_, dtype) in OPERATOR_PARTS.items()
+    ]
+
+
+def split_operator(frames: npt.NDArray[np.void]) -> list[tuple[str, npt.NDArray[np.void]]]:
+    """Split operator frames into the rows of each device that was present.
+
+    Args:
+        frames: (N,) of `samples.OPERATOR_FRAME`.
+    """
+    parts = []
+    for part, (bit, dtype) in OPERATOR_PARTS.items():
+        present = frames[(frames["presence"] & bit) != 0]
+        if not len(present):
+            continue
+        rows = np.zeros(len(present), dtype)
+        for name in ("t_ns", "t_device_ns", "t_receive_ns", "seq"):
+            rows[name] = present[name]
+        if part == "head":
+            rows["flags"], rows["pose"] = present["head_flags"], present["head"]
+        else:
+            device = present[part]
+            for name in device.dtype.names or ():
+                rows[name] = device[name]
+        parts.append((f"operator/{part}", rows))
+    return parts

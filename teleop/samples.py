@@ -1,0 +1,251 @@
+"""What travels on the bus: one NumPy structured dtype per topic.
+
+Times are host `time.monotonic_ns()` unless a name says device. Poses are `(7,)` float64
+`[px, py, pz, qx, qy, qz, qw]`, metres, quaternion order xyzw. A pose named `T_a_b` is the pose of
+b in a. Operator poses are in OpenXR STAGE (y up, -z forward); robot poses in the robot root
+(z up, x forward).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+import numpy as np
+
+POSE = (np.float64, (7,))
+N_HAND_JOINTS = 26
+
+
+class Tracking(IntFlag):
+    """Validity of one pose; the low bits are OpenXR's `XrSpaceLocationFlags`."""
+
+    ORIENTATION_VALID = 1
+    POSITION_VALID = 2
+    ORIENTATION_TRACKED = 4
+    POSITION_TRACKED = 8
+    EMULATED = 16
+    """WebXR `emulatedPosition`: the position is a guess of the arm model."""
+    PALM_DERIVED = 32
+    """The palm was computed by the client (WebXR has no palm joint)."""
+    VALID = 3
+    TRACKED = 12
+
+
+class Button(IntFlag):
+    """Controller buttons, as bits."""
+
+    TRIGGER = 1
+    SQUEEZE = 2
+    THUMBSTICK = 4
+    PRIMARY = 8
+    """A on the right, X on the left."""
+    SECONDARY = 16
+    """B on the right, Y on the left."""
+    MENU = 32
+
+
+class Source(IntEnum):
+    """What produced an operator frame."""
+
+    UNKNOWN = 0
+    OPENXR = 1
+    WEBXR = 2
+    REPLAY = 3
+    SYNTHETIC = 4
+
+
+class Motion(IntEnum):
+    """Motion state of the session."""
+
+    IDLE = 0
+    ALIGNING = 1
+    ENGAGED = 2
+    HOLD = 3
+    HOMING = 4
+    ESTOP = 5
+
+
+class Recording(IntEnum):
+    """Recording state of the session."""
+
+    IDLE = 0
+    COUNTDOWN = 1
+    RECORDING = 2
+    PAUSED = 3
+    REVIEW = 4
+
+
+SIDES = ("left", "right")
+
+CONTROLLER = np.dtype(
+    [
+        ("flags", np.uint8),
+        ("grip", *POSE),
+        ("aim", *POSE),
+        ("trigger", np.float32),
+        ("squeeze", np.float32),
+        ("thumbstick", np.float32, (2,)),
+        ("buttons", np.uint32),
+    ]
+)
+HAND = np.dtype(
+    [
+        ("flags", np.uint8),
+        ("joints", np.float64, (N_HAND_JOINTS, 7)),
+        ("radius", np.float32, (N_HAND_JOINTS,)),
+    ]
+)
+OPERATOR_FRAME = np.dtype(
+    [
+        ("seq", np.uint64),
+        ("t_device_ns", np.int64),
+        ("t_receive_ns", np.int64),
+        ("t_ns", np.int64),  # device time mapped to the host clock; t_receive_ns until a fit exists
+        ("source", np.uint8),
+        ("presence", np.uint8),  # bits: 1 head, 2 left controller, 4 right, 8 left hand, 16 right
+        ("head_flags", np.uint8),
+        ("head", *POSE),
+        ("left_controller", CONTROLLER),
+        ("right_controller", CONTROLLER),
+        ("left_hand", HAND),
+        ("right_hand", HAND),
+    ]
+)
+"""One message of the operator, as received: topic `operator/frame`."""
+
+SESSION_STATE = np.dtype(
+    [
+        ("t_ns", np.int64),
+        ("seq", np.uint64),
+        ("motion", np.uint8),
+        ("recording", np.uint8),
+        ("engaged", np.bool_, (2,)),  # left, right: this arm follows its hand
+        ("engage_count", np.uint32, (2,)),  # changes at every engage: the clutch re-bases
+        ("take", np.uint32),
+        ("operator_connected", np.bool_),
+        ("T_robot_stage", *POSE),  # calibrated; identity until captured
+        ("reach_scale", np.float64),  # robot metres per operator metre
+        ("home_count", np.uint32),  # changes at every request to go home
+    ]
+)
+"""Topic `session/state`: gateway to control and recorder, at every change and 50 Hz."""
+
+CAMERA_HEADER = np.dtype(
+    [
+        ("t_ns", np.int64),  # of the exposure; for a rendered picture, of the state it shows
+        ("t_device_ns", np.int64),
+        ("t_receive_ns", np.int64),
+        ("seq", np.uint64),
+        ("width", np.uint32),
+        ("height", np.uint32),
+        ("codec", np.uint8),  # 1 JPEG
+        ("key", np.uint8),
+    ]
+)
+"""Head of a `camera/<name>` message; the encoded picture follows."""
+
+
+def robot_state_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
+    """Topic `robot/state`: joints in `rig.joint_names` order, grippers in `rig.gripper_names`.
+
+    Positions in rad or m, velocities in rad/s or m/s, efforts in N m or N, gripper openings 0..1.
+    """
+    return np.dtype(
+        [
+            ("t_ns", np.int64),
+            ("t_device_ns", np.int64),
+            ("seq", np.uint64),
+            ("position", np.float64, (n_joints,)),
+            ("velocity", np.float64, (n_joints,)),
+            ("effort", np.float64, (n_joints,)),
+            ("gripper", np.float64, (n_grippers,)),
+            ("gripper_effort", np.float64, (n_grippers,)),
+            ("status", np.uint32),  # RobotStatus
+        ]
+    )
+
+
+class RobotStatus(IntFlag):
+    """Status bits of `robot/state`."""
+
+    OK = 0
+    HOLDING = 1
+    """No fresh command: the robot holds where it is."""
+    FAULT = 2
+    REFUSED = 4
+    """The last command was refused (not finite, or too far from the measured state)."""
+
+
+def command_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
+    """Topics `command/requested` (control to robot) and `command/sent` (robot, as applied)."""
+    return np.dtype(
+        [
+            ("t_ns", np.int64),  # when it was published
+            ("tick", np.uint64),
+            ("revision", np.uint16),  # 0 on the grid; 1, 2, … when a newer pose revised the tick
+            ("operator_seq", np.uint64),  # the frame it follows; 0 when none
+            ("t_operator_receive_ns", np.int64),  # arrival of that frame at the gateway; 0 if none
+            ("first_use", np.bool_),  # this command is the first that uses that frame
+            ("position", np.float64, (n_joints,)),
+            ("velocity", np.float64, (n_joints,)),
+            ("gripper", np.float64, (n_grippers,)),
+        ]
+    )
+
+
+def target_dtype() -> np.dtype[np.void]:
+    """Topic `target`: where the tips should be, robot root frame, with per-target validity."""
+    return np.dtype(
+        [
+            ("t_ns", np.int64),
+            ("tick", np.uint64),
+            ("revision", np.uint16),
+            ("operator_seq", np.uint64),
+            ("valid", np.bool_, (3,)),  # left wrist, right wrist, head
+            ("T_robot_left_wrist", *POSE),
+            ("T_robot_right_wrist", *POSE),
+            ("T_robot_head", *POSE),
+            ("gripper", np.float64, (2,)),  # asked opening left, right; NaN where not asked
+        ]
+    )
+
+
+def solution_dtype(n_joints: int) -> np.dtype[np.void]:
+    """Topic `solution`: the retargeter's answer and how well it could follow."""
+    return np.dtype(
+        [
+            ("t_ns", np.int64),
+            ("tick", np.uint64),
+            ("revision", np.uint16),
+            ("operator_seq", np.uint64),
+            ("position", np.float64, (n_joints,)),
+            ("velocity", np.float64, (n_joints,)),
+            ("status", np.uint8),
+            ("residual", np.float64, (3, 2)),  # per target: position [m], rotation [rad]
+            ("saturation", np.uint8, (n_joints,)),  # bits: 1 position, 2 velocity, 4 acceleration
+            ("clearance_m", np.float64),  # NaN where not computed
+            ("t_solve_ns", np.int64),  # time spent in the solver
+        ]
+    )
+
+
+HEALTH = np.dtype(
+    [
+        ("t_ns", np.int64),
+        ("pid", np.int64),
+        ("ready", np.bool_),
+        ("ticks", np.uint64),
+        ("late", np.uint64),  # slots skipped
+        ("dropped", np.uint64),  # samples this process lost on its inputs
+    ]
+)
+"""Topic `health/<process>`, 10 Hz."""
+
+
+class Health(IntEnum):
+    """How the supervisor judges a process."""
+
+    STARTING = 0
+    RUNNING = 1
+    STALLED = 2
+    DEAD = 3
