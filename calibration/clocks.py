@@ -7,6 +7,7 @@ trip; short round trips are the good ones (the minimum filter of NTP, RFC 5905 s
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +23,8 @@ _HUBER = 1.5
 _STEP_NS = 20_000_000
 """A midpoint this far off the fit, beyond its own round trip, is a stepped clock, not jitter."""
 _STEP_COUNT = 3
+_DRIFT_SIGMAS = 2.0
+"""Drifts beyond this many prior standard deviations are taken as impossible by the error bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class ClockFit:
         t_device_ns: Device time the line is anchored at, that of the newest round trip [ns].
         offset_ns: Host minus device time at the anchor [ns].
         drift_ppm: How much faster the host clock runs [parts per million].
-        uncertainty_ns: Half of the shortest round trip in the window [ns].
+        uncertainty_ns: Bound of the error at the anchor: half of the shortest round trip in the
+            window, plus the drift possible since that round trip [ns].
         samples: Round trips used.
         span_ns: Device time from the oldest to the newest of them [ns].
     """
@@ -135,7 +139,7 @@ class ClockEstimator:
 
     @property
     def uncertainty_ns(self) -> int:
-        """Half of the shortest round trip in the window [ns]."""
+        """Half of the shortest round trip in the window, plus drift since then [ns]."""
         return self.fit().uncertainty_ns
 
     def to_host_ns(self, t_device_ns: int) -> int:
@@ -178,22 +182,38 @@ class ClockEstimator:
         y = (gap - base).astype(np.float64) + rtt / 2
         x = (t_device - anchor).astype(np.float64)
         # Beyond the shortest trip, all we know of the excess is that the midpoint may be wrong by
-        # half of it.
-        sigma = np.maximum((rtt - rtt.min()) / 2, 0.0) + _FLOOR_NS
+        # half of it. Such errors share a sign when one direction queues, so they do not average
+        # out: the factor makes long trips count for much less still.
+        excess = rtt - rtt.min()
+        sigma = excess / 2 * (1.0 + excess / np.maximum(rtt.min(), _FLOOR_NS)) + _FLOOR_NS
         weight = 1.0 / sigma**2
         offset, slope = _line(x, y, weight, self._drift_sigma)
         for _ in range(4):
             residual = np.abs(y - offset - slope * x) / sigma
             robust = weight * np.minimum(1.0, _HUBER / np.maximum(residual, 1e-12))
             offset, slope = _line(x, y, robust, self._drift_sigma)
+        low, high = self._bounds(x, y, rtt)
+        offset = min(max(offset, low), high)
         return ClockFit(
             t_device_ns=anchor,
             offset_ns=base + round(offset),
             drift_ppm=slope * 1e6,
-            uncertainty_ns=int(-(-rtt.min() // 2)),
+            uncertainty_ns=math.ceil(max(high - offset, offset - low)),
             samples=len(trips),
             span_ns=int(t_device.max() - t_device.min()),
         )
+
+    def _bounds(self, x: np.ndarray, y: np.ndarray, rtt: np.ndarray) -> tuple[float, float]:
+        """Interval the offset at the anchor must lie in, whatever the jitter did [ns].
+
+        Each round trip bounds it by its own half, widened by the drift since then.
+        """
+        half = rtt / 2 + _DRIFT_SIGMAS * self._drift_sigma * np.abs(x)
+        low, high = float((y - half).max()), float((y + half).min())
+        if low <= high:
+            return low, high
+        best = half.argmin()  # more drift than believed possible: trust the best trip alone
+        return float(y[best] - half[best]), float(y[best] + half[best])
 
 
 def _line(
@@ -203,5 +223,6 @@ def _line(
     total = weight.sum()
     mean_x, mean_y = float(weight @ x / total), float(weight @ y / total)
     dx, dy = x - mean_x, y - mean_y
-    slope = float(weight @ (dx * dy) / (weight @ (dx * dx) + 1.0 / slope_sigma**2))
+    information = float(weight @ (dx * dx)) + 1.0 / slope_sigma**2
+    slope = float(weight @ (dx * dy)) / information
     return mean_y - slope * mean_x, slope

@@ -127,7 +127,9 @@ def _read(path: Path) -> OperatorProfile:
         raise ProfileFormatError(f"{path} is not JSON: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA_VERSION:
-        raise ProfileFormatError(f"{path} has schema {schema!r}; this version reads {SCHEMA_VERSION}")
+        raise ProfileFormatError(
+            f"{path} has schema {schema!r}; this version reads {SCHEMA_VERSION}"
+        )
     try:
         return OperatorProfile.from_dict(document)
     except (KeyError, TypeError, ValueError) as error:

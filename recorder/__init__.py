@@ -1,0 +1,31 @@
+"""Episodes of robot learning data: append-only Zarr v3 recording, reading, alignment and checks."""
+
+from recorder.align import Aligned, Policy, align
+from recorder.catalog import EpisodeRow
+from recorder.dataset import Dataset
+from recorder.episode import CameraStream, Episode, Stream
+from recorder.errors import DiskFull, RecorderError
+from recorder.journal import Event
+from recorder.quality import QualityReport, Thresholds, check_episode
+from recorder.schema import CameraSpec, StreamSpec
+from recorder.writer import EpisodeWriter
+
+__all__ = [
+    "Aligned",
+    "CameraSpec",
+    "CameraStream",
+    "Dataset",
+    "DiskFull",
+    "Episode",
+    "EpisodeRow",
+    "EpisodeWriter",
+    "Event",
+    "Policy",
+    "QualityReport",
+    "RecorderError",
+    "Stream",
+    "StreamSpec",
+    "Thresholds",
+    "align",
+    "check_episode",
+]

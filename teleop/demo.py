@@ -116,7 +116,7 @@ def _perform(
     def work() -> None:
         try:
             asyncio.run(operator.perform(episodes=episodes, on_progress=show))
-        except (TeleopError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, TeleopError, OSError) as error:
             failure.append(error)
         finally:
             done.set()
@@ -184,11 +184,10 @@ def _summary(episode: Episode) -> dict[str, Any]:
         "duration_s": round(episode.duration_s, 3),
         "success": episode.attributes.get("outcome") == "success",
         "quality": report.verdict,
-        "drops": int(metrics.get("drops", 0)),
+        "drops": sum(metrics["drops"].values()),
         "cameras": {name: len(episode.camera(name)) for name in episode.cameras},
         "latency_ms": {
-            "p50": round(float(metrics["latency_p50_ms"]), 3),
-            "p99": round(float(metrics["latency_p99_ms"]), 3),
+            name: round(1e3 * float(metrics["latency_s"][name]), 3) for name in ("p50", "p99")
         },
     }
 

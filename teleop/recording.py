@@ -13,6 +13,7 @@ from retarget import Rig
 from teleop import samples
 
 STATE_RATE_HZ = 500.0
+ON_CHANGE = 0.0
 SECONDS_OF_BUFFER = 8
 
 POSE_ATTRIBUTES: dict[str, Any] = {
@@ -24,6 +25,9 @@ STAGE = {"frame": "stage (y up, -z forward)"}
 ROBOT = {"frame": "robot root (z up, x forward)"}
 CLOCK = {"unit": "ns", "clock": "host monotonic"}
 DEVICE_CLOCK = {"unit": "ns", "clock": "device"}
+
+_Plan = tuple[str, str, np.dtype[np.void], float, dict[str, dict[str, Any]]]
+"""Topic, stream, row layout, rate, field attributes."""
 
 TIMES: list[tuple[str, Any]] = [
     ("t_ns", np.int64),
@@ -59,21 +63,21 @@ class Channel:
     depth: int
 
 
-def sim_dtype(nq: int) -> np.dtype[np.void]:
-    """Topic `sim/qpos`: the whole state of a simulated scene, MuJoCo's order."""
-    return np.dtype([("t_ns", np.int64), ("seq", np.uint64), ("qpos", np.float64, (nq,))])
-
-
 def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
     """Channels of everything that is recorded row by row for this rig."""
     n, g = len(rig.joint_names), len(rig.gripper_names)
     joints = {"names": list(rig.joint_names), "unit": "rad"}
     rates = {"names": list(rig.joint_names), "unit": "rad/s"}
     grippers = {"names": list(rig.gripper_names), "unit": "1", "range": "0 closed, 1 open"}
-    command = {"position": joints, "velocity": rates, "gripper": grippers, "t_ns": CLOCK}
+    command: dict[str, dict[str, Any]] = {
+        "position": joints,
+        "velocity": rates,
+        "gripper": grippers,
+        "t_ns": CLOCK,
+    }
     pose = {**POSE_ATTRIBUTES, **ROBOT}
     tips = ["left_wrist", "right_wrist", "head"]
-    plan = [
+    plan: list[_Plan] = [
         (
             "robot/state",
             "state",
@@ -89,13 +93,13 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
                 "t_device_ns": DEVICE_CLOCK,
             },
         ),
-        ("command/requested", "command/requested", samples.command_dtype(n, g), None, command),
-        ("command/sent", "command/sent", samples.command_dtype(n, g), None, command),
+        ("command/requested", "command/requested", samples.command_dtype(n, g), ON_CHANGE, command),
+        ("command/sent", "command/sent", samples.command_dtype(n, g), ON_CHANGE, command),
         (
             "target",
             "target",
             samples.target_dtype(),
-            None,
+            ON_CHANGE,
             {
                 "T_robot_left_wrist": pose,
                 "T_robot_right_wrist": pose,
@@ -108,7 +112,7 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
             "solution",
             "solution",
             samples.solution_dtype(n),
-            None,
+            ON_CHANGE,
             {
                 "position": joints,
                 "velocity": rates,
@@ -124,7 +128,7 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
             "session/state",
             "session",
             samples.SESSION_STATE,
-            None,
+            ON_CHANGE,
             {
                 "motion": {"enum": {m.name: int(m) for m in samples.Motion}},
                 "recording": {"enum": {r.name: int(r) for r in samples.Recording}},
@@ -133,32 +137,36 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
         ),
     ]
     del control_rate_hz  # commands follow grid and operator: their rate is not one number
-    if rig.simulated:
+    if is_simulated(rig):
         nq = rig.compile(scene=True).nq
-        plan.append(("sim/qpos", "sim/qpos", sim_dtype(nq), STATE_RATE_HZ, {"t_ns": CLOCK}))
+        plan.append(
+            ("sim/qpos", "sim/qpos", samples.sim_qpos_dtype(nq), STATE_RATE_HZ, {"t_ns": CLOCK})
+        )
     return [
         Channel(
             topic,
             dtype,
-            StreamSpec(name=name, dtype=dtype, rate_hz=rate, fields=fields, attributes={}),
+            StreamSpec(name=name, dtype=dtype, rate_hz=rate, fields=fields),
             depth=int((rate or STATE_RATE_HZ) * SECONDS_OF_BUFFER),
         )
         for topic, name, dtype, rate, fields in plan
     ]
 
 
+def is_simulated(rig: Rig) -> bool:
+    """Whether the rig's adapter is the embedded MuJoCo robot, whose whole scene is known."""
+    return str(rig.sections.get("adapter", {}).get("name", "mujoco")) == "mujoco"
+
+
 def operator_channels() -> list[StreamSpec]:
     """Streams the operator's frames are split into."""
     times = {"t_ns": CLOCK, "t_receive_ns": CLOCK, "t_device_ns": DEVICE_CLOCK}
     pose = {**POSE_ATTRIBUTES, **STAGE}
-    fields: dict[str, dict[str, Any]] = {
-        name: pose for name in ("pose", "grip", "aim", "joints")
-    }
+    fields: dict[str, dict[str, Any]] = dict.fromkeys(("pose", "grip", "aim", "joints"), pose)
     return [
         StreamSpec(
             name=f"operator/{part}",
             dtype=dtype,
-            rate_hz=None,
             fields={**times, **{k: v for k, v in fields.items() if k in (dtype.names or ())}},
             attributes={"flags": {f.name: int(f) for f in samples.Tracking}},
         )

@@ -229,6 +229,11 @@ def solution_dtype(n_joints: int) -> np.dtype[np.void]:
     )
 
 
+def sim_qpos_dtype(nq: int) -> np.dtype[np.void]:
+    """Topic `sim/qpos`: the whole state of a simulated scene, (nq,) in MuJoCo's order."""
+    return np.dtype([("t_ns", np.int64), ("seq", np.uint64), ("qpos", np.float64, (nq,))])
+
+
 HEALTH = np.dtype(
     [
         ("t_ns", np.int64),

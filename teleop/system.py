@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from pathlib import Path
 from typing import Any
 
+from teleop.cameras.profile import detect_profile
 from teleop.config import RunConfig
 
 
@@ -17,16 +17,12 @@ def new_config(**settings: Any) -> RunConfig:
         settings: Fields of `RunConfig`; `token` may be given to keep one over restarts.
     """
     token = settings.pop("token", "") or secrets.token_urlsafe(12)
+    render = detect_profile(settings.pop("render", "auto")).name  # asked once, for all processes
     instance = secrets.token_hex(4)
     run_dir = tempfile.mkdtemp(prefix="telecap-")
-    return RunConfig(instance=instance, run_dir=run_dir, token=token, **settings)
+    return RunConfig(instance=instance, run_dir=run_dir, token=token, render=render, **settings)
 
 
 def page_urls(base: str, token: str) -> dict[str, str]:
     """Addresses of the console and the headset page; the token stays in the fragment."""
     return {"console": f"{base}/#token={token}", "headset": f"{base}/xr#token={token}"}
-
-
-def dataset_path(config: RunConfig) -> Path:
-    """Dataset directory of a configuration, absolute."""
-    return Path(config.dataset).expanduser().resolve()

@@ -1,0 +1,1 @@
+"""Exports of episodes to the formats that training code reads."""

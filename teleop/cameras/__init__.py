@@ -1,0 +1,1 @@
+"""Camera groups: what they promise, and the simulated one."""

@@ -1,0 +1,1 @@
+"""Operators: the headset client, the synthetic person, the replay of a recorded one."""

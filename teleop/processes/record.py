@@ -2,7 +2,7 @@
 
 The bus is the queue: every subscription is deep enough for seconds of a stalled disk, rows are
 written as they are drained, and what the bus overwrote is counted and marked in the episode.
-Group syncs and quality checks run beside the drain, in threads of their own.
+Group commits and quality checks run beside the drain, in threads of their own.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from recorder import CameraSpec, Dataset, EpisodeWriter, RecorderError, StreamSpec
+from recorder import CameraSpec, Dataset, EpisodeWriter, RecorderError
+from recorder.errors import WriteFailedError
 from recorder.quality import check_episode
 from retarget import load_rig
 from teleop import samples
 from teleop.bus import Bus, Message, Publisher, Subscriber
-from teleop.cameras.base import camera_plan
+from teleop.cameras.base import Picture, camera_plan
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
 from teleop.recording import Channel, operator_channels, rig_channels, split_operator
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 SYNC_PERIOD_NS = 100_000_000
 STATUS_PERIOD_NS = 100_000_000
-MAX_PICTURE_BYTES = 2 << 20
 EVENT_SOURCES = ("gateway", "control", "robot", "cameras", "supervisor")
 
 
@@ -42,6 +42,7 @@ class Take:
     """One take being written."""
 
     writer: EpisodeWriter
+    number: int
     t_start_ns: int
     rows: dict[str, int] = field(default_factory=dict)
     pictures: dict[str, int] = field(default_factory=dict)
@@ -62,8 +63,7 @@ class RecordProcess:
         self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
-        self.pool = ThreadPoolExecutor(2, thread_name_prefix="recorder")
-        self.syncing: Future[None] | None = None
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self.checking: Future[dict[str, Any]] | None = None
         self.commands = bus.subscriber("recorder/command", None, depth=64)
         self.status: Publisher = bus.publisher("recorder/status", None, max_bytes=65536)
@@ -74,8 +74,9 @@ class RecordProcess:
         self.pictures = {
             c.name: bus.subscriber(f"camera/{c.name}", None, depth=64) for c in self.cameras
         }
-        self.events = [bus.subscriber(f"events/{s}", None, depth=256) for s in EVENT_SOURCES]
+        self.events = [bus.subscriber(f"events/{s}", None, depth=128) for s in EVENT_SOURCES]
         self.waiter = bus.waiter([self.commands, self.operator, *self.pictures.values()])
+        self._dropped: dict[str, int] = {}
         self._next_sync_ns = 0
         self._next_status_ns = 0
 
@@ -85,8 +86,11 @@ class RecordProcess:
         self.waiter.wait(10_000_000)
         now_ns = time.monotonic_ns()
         self._obey()
-        self._drain()
-        self._sync(now_ns)
+        try:
+            self._drain()
+            self._sync(now_ns)
+        except WriteFailedError as error:
+            self._give_up(error)
         self._collect_check()
         if now_ns >= self._next_status_ns:
             self._publish_status(now_ns)
@@ -148,9 +152,8 @@ class RecordProcess:
             attributes=attributes,
             wall_time=datetime.now(UTC),
         )
-        for subscriber in self._ordered():
-            subscriber.take_dropped()
-        self.take = Take(writer, time.monotonic_ns())
+        self._dropped = {s.topic: s.dropped for s in self._ordered()}
+        self.take = Take(writer, int(attributes["take"]), time.monotonic_ns())
         self.last = None
         writer.event(self.take.t_start_ns, "start", {"take": attributes["take"]})
         log.info("take %s started: %s", attributes["take"], writer.id)
@@ -160,7 +163,6 @@ class RecordProcess:
         if take is None:
             return
         self.take = None
-        self._join_sync()
         t0_ns = time.monotonic_ns()
         take.writer.event(t0_ns, "stop", {"reason": command.get("reason", "")})
         episode = take.writer.finish(command.get("attributes", {}))
@@ -182,6 +184,16 @@ class RecordProcess:
             self.take.paused = paused
             t_ns = int(command.get("t_ns", time.monotonic_ns()))
             self.take.writer.event(t_ns, "pause" if paused else "resume", {})
+
+    def _give_up(self, error: WriteFailedError) -> None:
+        """The disk refuses: end the take with what fits, and say so."""
+        log.error("the take ends here: %s", error)
+        if self.take is not None:
+            self.take.writer.mark("interrupted", str(error))
+            self._stop({"reason": str(error)})
+        if self.last is not None:
+            self.last["error"] = str(error)
+        self._publish_status(time.monotonic_ns())
 
     # ----------------------------------------------------------------- rows
     def _ordered(self) -> list[Subscriber]:
@@ -222,20 +234,21 @@ class RecordProcess:
 
     def _append_pictures(self, take: Take, name: str, messages: list[Message]) -> None:
         for message in messages:
-            header = np.frombuffer(message.data, samples.CAMERA_HEADER, count=1)[0]
+            picture = Picture.unpack(name, message.data)
             take.writer.append_picture(
                 name,
-                message.data[samples.CAMERA_HEADER.itemsize :],
-                t_ns=int(header["t_ns"]),
-                t_device_ns=int(header["t_device_ns"]),
-                t_receive_ns=int(header["t_receive_ns"]),
-                seq=int(header["seq"]),
+                picture.payload,
+                t_ns=picture.t_ns,
+                t_device_ns=picture.t_device_ns,
+                t_receive_ns=picture.t_receive_ns,
+                seq=picture.seq,
             )
         take.pictures[name] = take.pictures.get(name, 0) + len(messages)
 
     def _count_drops(self, take: Take, stream: str, subscriber: Subscriber) -> None:
-        lost = subscriber.take_dropped()
+        lost = subscriber.dropped - self._dropped[subscriber.topic]
         if lost:
+            self._dropped[subscriber.topic] = subscriber.dropped
             take.drops += lost
             take.writer.drop(stream, lost, time.monotonic_ns())
             log.error("%d samples of %s lost before they reached the recorder", lost, stream)
@@ -245,14 +258,8 @@ class RecordProcess:
         take = self.take
         if take is None or now_ns < self._next_sync_ns:
             return
-        if self.syncing is None or self.syncing.done():
-            self.syncing = self.pool.submit(take.writer.sync)
+        take.writer.sync()
         self._next_sync_ns = now_ns + SYNC_PERIOD_NS
-
-    def _join_sync(self) -> None:
-        if self.syncing is not None:
-            self.syncing.result()
-            self.syncing = None
 
     def _collect_check(self) -> None:
         if self.checking is None or not self.checking.done():
@@ -271,7 +278,7 @@ class RecordProcess:
         if take is not None:
             status |= {
                 "id": take.writer.id,
-                "take": take.writer.attributes.get("take", 0),
+                "take": take.number,
                 "t_start_ns": take.t_start_ns,
                 "rows": take.rows,
                 "pictures": take.pictures,
@@ -290,7 +297,7 @@ def _check(dataset: Dataset, episode_id: str) -> dict[str, Any]:
     report = check_episode(dataset[episode_id])
     result = report.to_dict()
     dataset.set_quality(episode_id, result)
-    reasons = [f.message for f in report.findings if f.level != "info"]
+    reasons = [f.message for f in report.findings]
     return {"id": episode_id, "verdict": report.verdict, "reasons": reasons}
 
 

@@ -12,7 +12,7 @@ from teleop.protocol.codes import CloseCode
 
 ShortText = Annotated[str, msgspec.Meta(max_length=256)]
 StreamName = Annotated[str, msgspec.Meta(max_length=128)]
-Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**61), le=2**61)]
 PingId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 ClientKind = Literal["webxr", "openxr", "console", "replay", "synthetic"]
 Role = Literal["operator", "watcher"]

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from teleop.errors import ProtocolError
 from teleop.protocol.codes import CloseCode
@@ -62,7 +63,7 @@ def tracking_size(presence: int) -> int:
 
 def empty_frame() -> Row:
     """An OPERATOR_FRAME row with nothing present: zero flags, identity poses."""
-    frame = np.zeros(1, OPERATOR_FRAME)[0]
+    frame: Row = np.zeros(1, OPERATOR_FRAME)[0]
     frame["head"] = _IDENTITY
     for side in ("left", "right"):
         frame[f"{side}_controller"]["grip"] = _IDENTITY
@@ -120,7 +121,7 @@ def unpack_tracking(data: bytes, t_receive_ns: int, source: int = Source.UNKNOWN
         ProtocolError: 4400 when type, presence, reserved bits or length are wrong.
     """
     presence, seq, t_device_ns = _read_header(data)
-    frame = np.frombuffer(bytearray(_EMPTY_FRAME_BYTES), OPERATOR_FRAME)[0]
+    frame: Row = np.frombuffer(bytearray(_EMPTY_FRAME_BYTES), OPERATOR_FRAME)[0]
     frame["seq"] = seq
     frame["t_device_ns"] = t_device_ns
     frame["t_receive_ns"] = frame["t_ns"] = t_receive_ns
@@ -197,11 +198,11 @@ def _clear_unless(usable: bool, holder: Any, field: str) -> int:
     return 1
 
 
-def _usable(pose: Any) -> bool:
+def _usable(pose: npt.NDArray[np.float64]) -> bool:
     px, py, pz, qx, qy, qz, qw = pose.tolist()
     # NaN fails every comparison, infinity fails the upper bounds.
-    norm2 = qx * qx + qy * qy + qz * qz + qw * qw
-    return (
+    norm2: float = qx * qx + qy * qy + qz * qz + qw * qw
+    return bool(
         1e-6 < norm2 < 1e6
         and abs(px) <= MAX_POSITION_M
         and abs(py) <= MAX_POSITION_M
@@ -228,6 +229,7 @@ def _hand_usable(block: Any) -> bool:
         np.isfinite(joints).all()
         and (np.abs(joints[:, :3]) <= MAX_POSITION_M).all()
         and (norm2 > 1e-6).all()
+        and (norm2 < 1e6).all()
         and np.isfinite(block["radius"]).all()
     )
 

@@ -1,0 +1,1 @@
+"""Robot adapters, their guards, and the protocol they follow."""

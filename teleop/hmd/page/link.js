@@ -143,7 +143,7 @@ export class Link extends EventTarget {
   #lost(code, reason) {
     this.#drop();
     const known = CLOSE_REASONS[code];
-    const text = known ? known.text : reason || "No connection to the server.";
+    const text = known ? known.text : reason || "The server does not answer.";
     if (known && !known.retry) {
       this.#setState("refused", text, code);
       return;

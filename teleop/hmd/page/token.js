@@ -9,9 +9,15 @@ export function readToken() {
   return fragment || sessionStorage.getItem(KEY) || "";
 }
 
-/** @param {string} token */
+/**
+ * Use another token from now on, in this page's address too, so that it survives a bookmark.
+ *
+ * @param {string} token
+ */
 export function storeToken(token) {
   sessionStorage.setItem(KEY, token);
+  const fragment = new URLSearchParams({ token });
+  history.replaceState(null, "", `${location.pathname}${location.search}#${fragment}`);
 }
 
 /**

@@ -16,7 +16,7 @@ export class VideoReceiver {
 
   /**
    * @param {(picture: Picture) => void} onPicture owns the bitmap and must close it
-   * @param {(stream: string, seq: number) => void} onAck
+   * @param {(stream: string, seq: number) => void} onAck  that picture was decoded
    */
   constructor(onPicture, onAck) {
     this.#onPicture = onPicture;

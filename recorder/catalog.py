@@ -1,0 +1,118 @@
+"""The catalogue: one line per episode, `catalog.jsonl`; derived, rebuilt whenever it lacks one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from recorder import edits, layout
+from recorder.schema import CAMERAS, EVENTS
+
+CATALOG_FILE = "catalog.jsonl"
+EPISODES = "episodes"
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """One episode as listed.
+
+    Attributes:
+        id: Name of the episode.
+        path: Its directory.
+        task: Language instruction.
+        operator: Who recorded it.
+        rig: Robot it was recorded with.
+        take: Number of the take in its session.
+        wall_time: Start, ISO 8601.
+        outcome: `success`, `failure` or None.
+        notes: Free text of the label.
+        grade: Number given by a label.
+        duration_s: Length [s].
+        state: `complete` or `recovered`.
+        rows: Rows of all numeric streams.
+        pictures: Pictures of all cameras.
+        drops: Rows and pictures lost.
+        failed: The disk refused during the take.
+        discarded: Left out of listings and exports.
+        quality: Verdict of the quality check, None before it ran.
+    """
+
+    id: str
+    path: Path
+    task: str = ""
+    operator: str = ""
+    rig: str = ""
+    take: int = 0
+    wall_time: str = ""
+    outcome: str | None = None
+    notes: str = ""
+    grade: float | None = None
+    duration_s: float = 0.0
+    state: str = "complete"
+    rows: int = 0
+    pictures: int = 0
+    drops: int = 0
+    failed: bool = False
+    discarded: bool = False
+    quality: str | None = None
+
+
+_STORED = tuple(
+    f.name for f in fields(EpisodeRow) if f.name not in ("path", "discarded", "quality")
+)
+
+
+def record_episode(root: Path, attributes: Mapping[str, Any]) -> None:
+    """Append the line of one finished episode."""
+    edits.append_line(root / CATALOG_FILE, _line(attributes))
+
+
+def listed_episodes(root: Path) -> set[str]:
+    """Names of the episodes that have a line; these are finished."""
+    return {entry["id"] for entry in edits.read_lines(root / CATALOG_FILE) if "id" in entry}
+
+
+def read_catalog(root: Path) -> list[EpisodeRow]:
+    """All finished episodes in order of their names, with the labels merged in."""
+    lines = {entry["id"]: entry for entry in edits.read_lines(root / CATALOG_FILE) if "id" in entry}
+    labels = edits.read_labels(root)
+    rows = []
+    for path in sorted((root / EPISODES).iterdir()):
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        line = lines.get(path.name) or _rebuild(root, path)
+        if line is not None:
+            rows.append(_row(path, line, labels.get(path.name, {})))
+    return rows
+
+
+def _rebuild(root: Path, path: Path) -> dict[str, Any] | None:
+    """Read an episode the catalogue lacks, and add it; None while it is not finished."""
+    try:
+        attributes = layout.read_root(path)
+    except FileNotFoundError:
+        return None
+    if attributes["state"] == "recording":
+        return None
+    record_episode(root, attributes)
+    return _line(attributes)
+
+
+def _line(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    counts: Mapping[str, int] = attributes["rows"]
+    pictures = {k: n for k, n in counts.items() if k.startswith(f"{CAMERAS}/")}
+    line = {name: attributes[name] for name in _STORED if name in attributes}
+    return line | {
+        "rows": sum(n for k, n in counts.items() if k not in pictures and k != EVENTS),
+        "pictures": sum(pictures.values()),
+        "drops": sum(attributes["drops"].values()),
+        "failed": "failed" in attributes,
+    }
+
+
+def _row(path: Path, line: Mapping[str, Any], labels: Mapping[str, Any]) -> EpisodeRow:
+    merged = {k: v for k, v in {**line, **labels}.items() if k in _STORED or k == "discarded"}
+    quality = labels.get("quality", {}).get("verdict")
+    return EpisodeRow(**{**merged, "path": path, "quality": quality})

@@ -1,0 +1,170 @@
+"""Measurements on an episode, each a pure function of its readers; `quality` judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import simplejpeg
+
+from recorder.align import grid
+from recorder.episode import CameraStream, Episode, Stream
+from recorder.journal import Event
+
+Array = np.ndarray[Any, Any]
+Span = tuple[int, int]
+_NS = 1e9
+
+HOLDING = 1
+"""Bit of `state/status`: the robot holds, there is no fresh command."""
+VALID = 3
+TRACKED = 12
+"""Bits of an operator pose's `flags` (position and orientation valid, tracked)."""
+SATURATIONS = (("position", 1), ("velocity", 2), ("acceleration", 4))
+"""Bits of `solution/saturation`."""
+_JERK_RATE_HZ = 100.0
+_SAMPLED_PICTURES = 5
+
+
+def pauses(events: Sequence[Event], end_ns: int) -> list[Span]:
+    """Intervals between `pause` and `resume`; the last may run to the end."""
+    found: list[Span] = []
+    since: int | None = None
+    for event in sorted(events, key=lambda e: e.t_ns):
+        if event.kind == "pause" and since is None:
+            since = event.t_ns
+        elif event.kind == "resume" and since is not None:
+            found.append((since, event.t_ns))
+            since = None
+    return found if since is None else [*found, (since, max(end_ns, since))]
+
+
+def timing(t_ns: Array, paused: Sequence[Span]) -> dict[str, float]:
+    """Rate and order of a stream's times.
+
+    Args:
+        t_ns: Times of the rows, `(n,)`.
+        paused: Intervals in which no rows are expected.
+
+    Returns:
+        `rows`, `rate_hz` over the time that was not paused, `max_gap_s` outside pauses,
+        `backward` and `repeated` steps of time.
+    """
+    n = len(t_ns)
+    if n < 2:
+        return {"rows": n, "rate_hz": 0.0, "max_gap_s": 0.0, "backward": 0, "repeated": 0}
+    steps = np.diff(t_ns)
+    gaps = steps.copy()
+    off_ns = 0
+    for first, last in paused:
+        hit = (t_ns[:-1] <= last) & (t_ns[1:] >= first) & (steps > 0)
+        off_ns += int(steps[hit].sum())
+        gaps[hit] = 0
+        n -= int(hit.sum())
+    span_ns = int(t_ns[-1] - t_ns[0]) - off_ns
+    return {
+        "rows": len(t_ns),
+        "rate_hz": (n - 1) * _NS / span_ns if span_ns > 0 else 0.0,
+        "max_gap_s": float(gaps.max()) / _NS,
+        "backward": int(np.count_nonzero(steps < 0)),
+        "repeated": int(np.count_nonzero(steps == 0)),
+    }
+
+
+def missing_numbers(seq: Array) -> int:
+    """Sequence numbers skipped between rows."""
+    steps = np.diff(seq.astype(np.int64))
+    return int((steps[steps > 1] - 1).sum())
+
+
+def start_end_skew_s(spans: Sequence[Span]) -> tuple[float, float]:
+    """Spread of the streams' first and last times [s]."""
+    if not spans:
+        return 0.0, 0.0
+    first, last = np.array(spans).T
+    return float(np.ptp(first)) / _NS, float(np.ptp(last)) / _NS
+
+
+def camera_skew_s(reference_ns: Array, other_ns: Array) -> float:
+    """95th percentile of the distance from each picture to the other camera's nearest [s]."""
+    if len(reference_ns) == 0 or len(other_ns) == 0:
+        return 0.0
+    other = np.sort(other_ns)
+    after = np.clip(np.searchsorted(other, reference_ns), 0, len(other) - 1)
+    before = np.maximum(after - 1, 0)
+    distance = np.minimum(np.abs(other[after] - reference_ns), np.abs(other[before] - reference_ns))
+    return float(np.percentile(distance, 95)) / _NS
+
+
+def engaged_at(session: Stream, t_ns: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether any arm followed the operator at each time, `(n,)` bool."""
+    if len(session) == 0:
+        return np.zeros(len(t_ns), dtype=np.bool_)
+    rows = np.searchsorted(session.t_ns, t_ns, side="right") - 1
+    engaged = np.asarray(session["engaged"].reshape(len(session), -1).any(axis=1))
+    return np.asarray((rows >= 0) & engaged[np.maximum(rows, 0)])
+
+
+def share(mask: Any, among: Array | None = None) -> float | None:
+    """Share of rows in `mask`, of those in `among`; None when there are none."""
+    chosen = np.asarray(mask) if among is None else np.asarray(mask)[among]
+    return float(np.mean(chosen)) if chosen.size else None
+
+
+def jerk(t_ns: Array, position: Array) -> tuple[float, float]:
+    """Root mean square and maximum of the joints' jerk [rad/s³], on a 100 Hz grid.
+
+    Third differences of the recorded times would amplify their jitter, so the positions `(n, k)`
+    are first brought to the grid by linear interpolation.
+    """
+    t_grid = grid(int(t_ns[0]), int(t_ns[-1]), _JERK_RATE_HZ)
+    if len(t_grid) < 4 or position.shape[1] == 0:
+        return 0.0, 0.0
+    order = np.argsort(t_ns, kind="stable")
+    t_s = (t_ns[order] - t_ns[0]) / _NS
+    at_s = (t_grid - t_ns[0]) / _NS
+    columns = [np.interp(at_s, t_s, position[order, k]) for k in range(position.shape[1])]
+    third = np.diff(np.array(columns), n=3, axis=1) * _JERK_RATE_HZ**3
+    return float(np.sqrt(np.mean(third**2))), float(np.max(np.abs(third)))
+
+
+def saturation_shares(saturation: Array, among: Array) -> dict[str, float | None]:
+    """Share of ticks at which any joint met a limit, by kind."""
+    return {name: share(((saturation & bit) > 0).any(axis=1), among) for name, bit in SATURATIONS}
+
+
+def latency_s(command: Stream) -> tuple[float, float] | None:
+    """Median and 99th percentile from the arrival of a pose to the first command that uses it."""
+    arrived = command["t_operator_receive_ns"]
+    used = command["first_use"].astype(np.bool_) & (arrived > 0)
+    if not used.any():
+        return None
+    p50, p99 = np.percentile((command.t_ns - arrived)[used] / _NS, [50, 99])
+    return float(p50), float(p99)
+
+
+def identical_share(camera: CameraStream) -> float:
+    """Share of pictures that repeat the one before, byte for byte."""
+    sizes = camera.sizes
+    same = [int(i) for i in np.flatnonzero(np.diff(sizes) == 0)]
+    repeats = sum(camera.encoded(i) == camera.encoded(i + 1) for i in same)
+    return repeats / max(len(sizes) - 1, 1)
+
+
+def brightest_sample(camera: CameraStream) -> int:
+    """Brightest grey level of a few pictures over the take, 0 to 255; decoded at 1/8 size."""
+    picks = np.linspace(0, len(camera) - 1, min(_SAMPLED_PICTURES, len(camera))).astype(int)
+    levels = [
+        simplejpeg.decode_jpeg(camera.encoded(int(i)), "GRAY", True, True, 1, 1, 8).max()
+        for i in picks
+    ]
+    return int(max(levels, default=0))
+
+
+def moved(episode: Episode) -> bool:
+    """Whether any joint of `state` moved by more than 0.05 rad."""
+    if "state" not in episode.streams:
+        return True
+    position = episode.stream("state")["position"]
+    return bool(position.size) and bool(np.max(np.ptp(position, axis=0)) > 0.05)

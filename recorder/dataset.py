@@ -1,0 +1,133 @@
+"""A directory of episodes with its catalogue and its labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from recorder import edits, layout
+from recorder.catalog import EPISODES, EpisodeRow, read_catalog, record_episode
+from recorder.episode import Episode
+from recorder.errors import DatasetError, EpisodeNotFoundError
+from recorder.repair import Repaired, repair_dataset
+from recorder.schema import SCHEMA_VERSION, CameraSpec, StreamSpec, episode_name
+from recorder.writer import EpisodeWriter
+
+DATASET_FILE = "dataset.json"
+
+
+class Dataset:
+    """Episodes below one directory; opened with `Dataset.open`.
+
+    Attributes:
+        path: Directory of the dataset.
+        repaired: Episodes that opening it repaired.
+    """
+
+    def __init__(self, path: Path, repaired: Sequence[Repaired] = ()) -> None:
+        self.path = path
+        self.repaired = tuple(repaired)
+
+    @classmethod
+    def open(cls, path: Path | str, *, create: bool = False, repair: bool = True) -> Dataset:
+        """Open a dataset and finish episodes whose writer died.
+
+        Args:
+            path: Its directory.
+            create: Make it when it is missing.
+            repair: Repair unfinished episodes; those a live writer holds are left alone.
+
+        Raises:
+            DatasetError: When there is none, or a newer version wrote it.
+        """
+        root = Path(path)
+        if not (root / DATASET_FILE).exists():
+            if not create:
+                raise DatasetError(f"no dataset at {root}: {DATASET_FILE} is missing")
+            _create(root)
+        version = json.loads((root / DATASET_FILE).read_bytes()).get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise DatasetError(
+                f"dataset {root} has schema version {version}, expected {SCHEMA_VERSION}"
+            )
+        return cls(root, repair_dataset(root) if repair else ())
+
+    def __len__(self) -> int:
+        return len(self.episodes())
+
+    def __getitem__(self, episode: str) -> Episode:
+        """An episode by name; raises EpisodeNotFoundError."""
+        return Episode(self._episode_path(episode))
+
+    def begin(
+        self,
+        streams: Sequence[StreamSpec],
+        cameras: Sequence[CameraSpec] = (),
+        attributes: Mapping[str, Any] | None = None,
+        wall_time: datetime | None = None,
+    ) -> EpisodeWriter:
+        """Start an episode.
+
+        Args:
+            streams: Numeric streams it will have.
+            cameras: Cameras it will have.
+            attributes: Task, operator, rig, model hash, … (JSON).
+            wall_time: Wall time of the start; now when not given.
+
+        Raises:
+            SchemaError: When streams or attributes cannot be stored.
+            DiskFull: When there is no space to start.
+        """
+        now = wall_time or datetime.now(UTC)
+        path = self.path / EPISODES / episode_name(now)
+        return EpisodeWriter(path, streams, cameras, attributes or {}, now, self._finished)
+
+    def episodes(self, *, include_discarded: bool = False) -> list[EpisodeRow]:
+        """Finished episodes, oldest first, with labels merged in."""
+        rows = read_catalog(self.path)
+        return [row for row in rows if include_discarded or not row.discarded]
+
+    def label(
+        self,
+        episode: str,
+        outcome: str | None = None,
+        notes: str | None = None,
+        grade: float | None = None,
+        task: str | None = None,
+    ) -> None:
+        """Label an episode; None leaves an entry as it is, an empty outcome takes it back."""
+        self._episode_path(episode)
+        edits.label(self.path, episode, outcome, notes, grade, task)
+
+    def discard(self, episode: str) -> None:
+        """Leave an episode out of listings and exports; its data stay."""
+        self._episode_path(episode)
+        edits.discard(self.path, episode)
+
+    def restore(self, episode: str) -> None:
+        """Take a discard back."""
+        self._episode_path(episode)
+        edits.restore(self.path, episode)
+
+    def set_quality(self, episode: str, report: Mapping[str, Any]) -> None:
+        """Keep the report of a quality check (`QualityReport.to_dict`)."""
+        self._episode_path(episode)
+        edits.set_quality(self.path, episode, report)
+
+    def _episode_path(self, episode: str) -> Path:
+        path = self.path / EPISODES / episode
+        if "/" in episode or not (path / layout.METADATA).exists():
+            raise EpisodeNotFoundError(f"no episode {episode!r} in {self.path}")
+        return path
+
+    def _finished(self, attributes: Mapping[str, Any]) -> None:
+        record_episode(self.path, attributes)
+
+
+def _create(root: Path) -> None:
+    (root / EPISODES).mkdir(parents=True, exist_ok=True)
+    description = {"schema_version": SCHEMA_VERSION, "created": datetime.now(UTC).isoformat()}
+    layout.replace_durably(root / DATASET_FILE, json.dumps(description, indent=2).encode())

@@ -1,0 +1,343 @@
+"""The check after a take: is this episode fit for training, and if not, why.
+
+Half a second for a minute of data, so that it runs while the operator decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from recorder import checks
+from recorder.episode import CameraStream, Episode, Stream
+
+Level = Literal["warn", "fail"]
+Verdict = Literal["pass", "warn", "fail"]
+
+STATE = "state"
+SESSION = "session"
+SOLUTION = "solution"
+REQUESTED = "command/requested"
+SENT = "command/sent"
+OPERATOR = "operator/"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where a measurement becomes a finding: `(warn, fail)`, None never.
+
+    Attributes:
+        duration_s: Shorter takes.
+        rate_error: Relative distance of a stream's rate from its nominal rate.
+        picture_error: The same for a camera.
+        gap_periods: Longest pause between rows, in nominal periods.
+        drop_share: Rows and pictures lost, of all.
+        start_skew_s: Spread of the first (and of the last) times of all streams.
+        camera_skew_s: Distance between the pictures of two cameras.
+        holding_share: State rows without a fresh command while engaged.
+        invalid_share: Operator poses that are not valid.
+        untracked_share: Operator poses that the device only predicted.
+        jerk_rms: Jerk of the joints as sent [rad/s³].
+        saturation_share: Ticks at a position limit while engaged.
+        latency_p99_s: Pose arrival to command.
+        identical_share: Pictures that repeat the one before while the robot moves.
+        black_level: A camera whose brightest sampled grey level is below.
+    """
+
+    duration_s: tuple[float | None, float | None] = (1.0, 0.2)
+    rate_error: tuple[float | None, float | None] = (0.05, 0.25)
+    picture_error: tuple[float | None, float | None] = (0.01, 0.05)
+    gap_periods: tuple[float | None, float | None] = (10.0, 100.0)
+    drop_share: tuple[float | None, float | None] = (0.0, 0.01)
+    start_skew_s: tuple[float | None, float | None] = (0.2, 1.0)
+    camera_skew_s: tuple[float | None, float | None] = (0.04, 0.2)
+    holding_share: tuple[float | None, float | None] = (0.02, 0.2)
+    invalid_share: tuple[float | None, float | None] = (0.02, 0.3)
+    untracked_share: tuple[float | None, float | None] = (0.1, None)
+    jerk_rms: tuple[float | None, float | None] = (2000.0, None)
+    saturation_share: tuple[float | None, float | None] = (0.3, None)
+    latency_p99_s: tuple[float | None, float | None] = (0.02, 0.1)
+    identical_share: tuple[float | None, float | None] = (0.9, None)
+    black_level: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with an episode.
+
+    Attributes:
+        level: `warn` or `fail`.
+        code: What was measured.
+        message: For people.
+        value: What it was.
+        limit: What it may be.
+    """
+
+    level: Level
+    code: str
+    message: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """Result of a check.
+
+    Attributes:
+        verdict: The worst level of the findings.
+        findings: What is wrong, worst first.
+        metrics: All measurements, JSON.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    metrics: dict[str, Any]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Messages of the findings."""
+        return [finding.message for finding in self.findings]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, as `Dataset.set_quality` keeps it."""
+        findings = [asdict(finding) for finding in self.findings]
+        return {"verdict": self.verdict, "findings": findings, "metrics": self.metrics}
+
+
+def check_episode(episode: Episode, thresholds: Thresholds | None = None) -> QualityReport:
+    """Check one finished episode."""
+    return _Check(episode, thresholds or Thresholds()).run()
+
+
+class _Check:
+    """Measures, notes metrics, and collects findings for one episode."""
+
+    def __init__(self, episode: Episode, limits: Thresholds) -> None:
+        self.episode = episode
+        self.limits = limits
+        self.metrics: dict[str, Any] = {}
+        self.findings: list[Finding] = []
+        self.events = episode.events
+        self.paused = checks.pauses(self.events, episode.end_ns)
+        self.streams = {name: episode.stream(name) for name in episode.streams}
+        self.cameras = {name: episode.camera(name) for name in episode.cameras}
+
+    def run(self) -> QualityReport:
+        parts: Sequence[Callable[[], None]] = (
+            self.integrity,
+            self.stream_timing,
+            self.camera_timing,
+            self.skew,
+            self.drops,
+            self.operator,
+            self.robot,
+            self.solver,
+            self.latency,
+            self.pictures,
+        )
+        for part in parts:
+            part()
+        self.findings.sort(key=lambda f: f.level != "fail")
+        worst: Verdict = self.findings[0].level if self.findings else "pass"
+        return QualityReport(worst, tuple(self.findings), self.metrics)
+
+    def integrity(self) -> None:
+        attributes = self.episode.attributes
+        self.metrics["duration_s"] = self.episode.duration_s
+        self.metrics["paused_s"] = sum(last - first for first, last in self.paused) / 1e9
+        self.below("duration", "take lasts", self.episode.duration_s, self.limits.duration_s, "s")
+        if "failed" in attributes:
+            self.add("fail", "write_failed", attributes["failed"]["message"])
+        if self.episode.state == "recovered":
+            self.add("warn", "recovered", "the writer was interrupted; the take was recovered")
+        if attributes.get("interrupted"):
+            self.add("warn", "interrupted", f"take interrupted: {attributes['interrupted']}")
+
+    def stream_timing(self) -> None:
+        self.metrics["streams"] = {}
+        for name, stream in self.streams.items():
+            found = checks.timing(stream.t_ns, self.paused)
+            self.metrics["streams"][name] = found
+            if "seq" in stream:
+                found["missing"] = checks.missing_numbers(stream["seq"])
+            if len(stream):
+                self.judge_timing(name, stream.rate_hz, found, self.limits.rate_error)
+            elif not name.startswith(OPERATOR):
+                level: Level = "fail" if name == STATE else "warn"
+                self.add(level, "empty", f"stream {name} has no rows")
+        operator = [s for n, s in self.streams.items() if n.startswith(OPERATOR)]
+        if operator and not any(len(s) for s in operator):
+            self.add("warn", "empty", "there are no operator poses")
+
+    def camera_timing(self) -> None:
+        self.metrics["cameras"] = {}
+        for name, camera in self.cameras.items():
+            found = checks.timing(camera.t_ns, self.paused)
+            found["missing"] = checks.missing_numbers(camera.seq)
+            self.metrics["cameras"][name] = found
+            if len(camera):
+                label = f"camera {name}"
+                self.judge_timing(label, camera.rate_hz, found, self.limits.picture_error)
+            else:
+                self.add("fail", "empty", f"camera {name} has no pictures")
+
+    def judge_timing(
+        self, name: str, nominal: float, found: dict[str, float], rate: tuple[Any, Any]
+    ) -> None:
+        if found["backward"]:
+            count = found["backward"]
+            self.add("fail", "clock", f"time of {name} runs backwards {count} times", count)
+        if nominal <= 0 or found["rows"] < 2:
+            return
+        error = abs(found["rate_hz"] / nominal - 1.0)
+        what = f"{name} ran at {found['rate_hz']:.1f} Hz, nominal {nominal:g} Hz: off by"
+        self.above("rate", what, error, rate)
+        gap = found["max_gap_s"] * nominal
+        self.above("gap", f"{name} has a gap of", gap, self.limits.gap_periods, " periods")
+
+    def skew(self) -> None:
+        steady: list[Stream | CameraStream] = [
+            s for n, s in self.streams.items() if not n.startswith(OPERATOR)
+        ]
+        steady += self.cameras.values()
+        spans = [(int(s.t_ns[0]), int(s.t_ns[-1])) for s in steady if s.rate_hz > 0 and len(s)]
+        start, end = checks.start_end_skew_s(spans)
+        self.metrics["start_skew_s"], self.metrics["end_skew_s"] = start, end
+        self.above("start_skew", "streams begin apart by", start, self.limits.start_skew_s, "s")
+        self.above("end_skew", "streams end apart by", end, self.limits.start_skew_s, "s")
+        cameras = list(self.cameras.values())
+        for other in cameras[1:]:
+            skew = checks.camera_skew_s(cameras[0].t_ns, other.t_ns)
+            self.metrics["cameras"][other.name]["skew_s"] = skew
+            what = f"pictures of {other.name} are away from those of {cameras[0].name} by"
+            self.above("camera_skew", what, skew, self.limits.camera_skew_s, "s")
+
+    def drops(self) -> None:
+        counts: dict[str, int] = self.episode.attributes.get("drops", {})
+        lost = sum(counts.values())
+        kept = sum(len(s) for s in self.streams.values())
+        kept += sum(len(c) for c in self.cameras.values())
+        self.metrics["drops"] = counts
+        what = f"{lost} rows or pictures were lost ({', '.join(sorted(counts))}), a share of"
+        self.above("drops", what, lost / max(lost + kept, 1), self.limits.drop_share)
+
+    def operator(self) -> None:
+        """Validity while engaged; a device that was never valid was not in use."""
+        limits, shares = self.limits, {}
+        for name, stream in self.streams.items():
+            if not name.startswith(OPERATOR) or "flags" not in stream or not len(stream):
+                continue
+            flags = stream["flags"].astype(np.int64)
+            among = self.engaged(stream)
+            invalid = checks.share((flags & checks.VALID) != checks.VALID, among)
+            untracked = checks.share((flags & checks.TRACKED) != checks.TRACKED, among)
+            shares[name] = {"invalid": invalid, "untracked": untracked}
+        self.metrics["operator"] = shares
+        in_use = {n for n, found in shares.items() if found["invalid"] not in (None, 1.0)}
+        for name in sorted(in_use or shares):
+            invalid, untracked = shares[name]["invalid"], shares[name]["untracked"]
+            self.above("invalid", f"{name} not valid, share", invalid, limits.invalid_share)
+            self.above("untracked", f"{name} not tracked, share", untracked, limits.untracked_share)
+
+    def robot(self) -> None:
+        state = self.streams.get(STATE)
+        if state is not None and len(state) and "status" in state and SESSION in self.streams:
+            engaged = self.engaged(state)
+            self.metrics["engaged_share"] = checks.share(engaged)
+            holding = checks.share((state["status"] & checks.HOLDING) > 0, engaged)
+            self.metrics["holding_share"] = holding
+            what = "robot held for want of commands while engaged, share"
+            self.above("holding", what, holding, self.limits.holding_share)
+        moving = self.streams.get(SENT, state)
+        if moving is not None and "position" in moving and len(moving):
+            rms, peak = checks.jerk(moving.t_ns, moving["position"])
+            self.metrics["jerk_rms"], self.metrics["jerk_max"] = rms, peak
+            self.above("jerk", "joint jerk is", rms, self.limits.jerk_rms, " rad/s³ rms")
+
+    def solver(self) -> None:
+        solution = self.streams.get(SOLUTION)
+        if solution is None or not len(solution) or "saturation" not in solution:
+            return
+        engaged = self.engaged(solution)
+        shares = checks.saturation_shares(solution["saturation"], engaged)
+        self.metrics["saturation"] = shares
+        what = "a joint was at its position limit, share"
+        self.above("saturation", what, shares["position"], self.limits.saturation_share)
+
+    def engaged(self, stream: Stream) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Rows of a stream while any arm followed; all of them where no session was recorded."""
+        if SESSION not in self.streams:
+            return np.ones(len(stream), dtype=np.bool_)
+        return checks.engaged_at(self.streams[SESSION], stream.t_ns)
+
+    def latency(self) -> None:
+        command = self.streams.get(REQUESTED)
+        if command is None or "first_use" not in command or not len(command):
+            return
+        measured = checks.latency_s(command)
+        if measured is None:
+            return
+        p50, p99 = measured
+        self.metrics["latency_s"] = {"p50": p50, "p99": p99}
+        what = "pose arrival to command takes (p99)"
+        self.above("latency", what, p99, self.limits.latency_p99_s, "s")
+
+    def pictures(self) -> None:
+        moved = checks.moved(self.episode)
+        for name, camera in self.cameras.items():
+            if not len(camera):
+                continue
+            metrics = self.metrics["cameras"][name]
+            repeats = checks.identical_share(camera)
+            level = checks.brightest_sample(camera)
+            metrics |= {"identical_share": repeats, "brightest": level}
+            metrics["bytes_per_picture"] = float(camera.sizes.mean())
+            if moved and len(camera) > 1:
+                what = f"camera {name} shows the same picture while the robot moves, share"
+                self.above("frozen", what, repeats, self.limits.identical_share)
+            if level < self.limits.black_level:
+                limit = self.limits.black_level
+                self.add("fail", "black", f"camera {name} is black", float(level), float(limit))
+
+    def add(
+        self, level: Level, code: str, message: str, value: float = 1.0, limit: float = 0.0
+    ) -> None:
+        self.findings.append(Finding(level, code, message, float(value), float(limit)))
+
+    def above(
+        self,
+        code: str,
+        what: str,
+        value: float | None,
+        limits: tuple[float | None, float | None],
+        unit: str = "",
+    ) -> None:
+        """A finding when `value` exceeds a limit."""
+        if value is None:
+            return
+        warn, fail = limits
+        for level, limit in (("fail", fail), ("warn", warn)):
+            if limit is not None and value > limit:
+                message = f"{what} {value:.4g}{unit}, at most {limit:g}{unit}"
+                self.add("fail" if level == "fail" else "warn", code, message, value, limit)
+                return
+
+    def below(
+        self,
+        code: str,
+        what: str,
+        value: float,
+        limits: tuple[float | None, float | None],
+        unit: str,
+    ) -> None:
+        """A finding when `value` is less than a limit."""
+        warn, fail = limits
+        for level, limit in (("fail", fail), ("warn", warn)):
+            if limit is not None and value < limit:
+                message = f"{what} {value:.4g}{unit}, at least {limit:g}{unit}"
+                self.add("fail" if level == "fail" else "warn", code, message, value, limit)
+                return

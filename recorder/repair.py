@@ -1,0 +1,251 @@
+"""Finish what a killed writer left: every intact row and picture, nothing earlier touched.
+
+Rows in chunks are found by scanning the shards; rows in the tail journal follow them. A stream ends
+where the first of its fields ends. Bytes that are no intact record are moved to `.lost/`, not
+deleted. Every step may be interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recorder import layout
+from recorder.catalog import EPISODES, listed_episodes, record_episode
+from recorder.errors import EpisodeBusyError
+from recorder.journal import Event, Tail, read_events, read_tails
+from recorder.lock import LOCK_FILE, EpisodeLock
+from recorder.schema import EVENTS, JOURNAL, SETTLED, CameraSpec, StreamSpec
+from recorder.sealing import SealedGroup, seal, settle
+from recorder.shard import PARTIAL, Scan, ShardWriter, decode_rows, encode_rows, is_index, scan
+
+log = logging.getLogger(__name__)
+
+_LOST = ".lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair saved.
+
+    Attributes:
+        id: Name of the episode.
+        rows: Rows of numeric streams.
+        pictures: Pictures.
+        lost_bytes: Bytes that belong to no intact row; kept in `.lost/` of the episode.
+    """
+
+    id: str
+    rows: int
+    pictures: int
+    lost_bytes: int
+
+
+def repair_dataset(root: Path | str) -> list[Repaired]:
+    """Repair every unfinished episode of a dataset that no live writer holds.
+
+    An episode that cannot be repaired now (the disk is full) is left as it is and logged.
+    """
+    found = []
+    listed = listed_episodes(Path(root))
+    for path in sorted((Path(root) / EPISODES).iterdir()):
+        if path.name in listed and not _has_traces(path):
+            continue
+        try:
+            repaired = repair_episode(path)
+        except EpisodeBusyError:
+            continue
+        except OSError as error:
+            log.error("cannot repair %s: %s", path, error)
+            continue
+        if repaired is not None:
+            record_episode(Path(root), layout.read_root(path))
+            found.append(repaired)
+    return found
+
+
+def repair_episode(root: Path) -> Repaired | None:
+    """Finish one episode; None when there was nothing to do.
+
+    Raises:
+        EpisodeBusyError: A live process writes it.
+        OSError: The disk refused; the episode is as repairable as before.
+    """
+    if not _needs_repair(root):
+        return None
+    lock = EpisodeLock(root)
+    try:
+        if root.name.startswith("."):  # killed before the first row: nothing in it
+            shutil.rmtree(root)
+            return None
+        repaired = _repair(root, layout.read_root(root))
+        shutil.rmtree(root / SETTLED, ignore_errors=True)
+        (root / LOCK_FILE).unlink(missing_ok=True)
+    finally:
+        lock.let_go()
+    return repaired
+
+
+def _has_traces(root: Path) -> bool:
+    """Whether files lie there that a finished writer removes."""
+    return (root / LOCK_FILE).exists() or (root / JOURNAL).exists()
+
+
+def _needs_repair(root: Path) -> bool:
+    if _has_traces(root):
+        return True
+    if not (root / layout.METADATA).exists():
+        return False
+    return bool(layout.read_root(root)["state"] == "recording")
+
+
+def _repair(root: Path, attributes: dict[str, Any]) -> Repaired | None:
+    if attributes["state"] != "recording" and not (root / JOURNAL).exists():
+        return None
+    streams = [StreamSpec.from_json(s) for s in attributes["streams"]]
+    cameras = [CameraSpec.from_json(c) for c in attributes["cameras"]]
+    tails = read_tails(root / JOURNAL, {i: s.dtype for i, s in enumerate(streams)})
+    salvage = _Salvage(root, attributes["chunk_rows"])
+    groups = [salvage.stream(s, tails.get(i)) for i, s in enumerate(streams)]
+    groups += [salvage.camera(c) for c in cameras]
+    events = read_events(root / JOURNAL)
+    counts = {g.name: g.rows for g in groups}
+    promised = {k: n for k, n in attributes.get("rows", {}).items() if k != EVENTS}
+    whole = attributes["state"] != "recording" and counts == promised
+    final = dict(attributes)
+    if not whole:
+        recovery = {"lost_bytes": salvage.lost_bytes, "rows": counts}
+        final = _with_events(final, events) | {"state": "recovered", "recovery": recovery}
+        log.warning("recovered episode %s: %s", root.name, recovery)
+    settle(root, seal(root, streams, cameras, groups, events, final).fds)
+    if whole:  # the power failed between sealing and settling: it cost nothing
+        return None
+    pictures = sum(counts[c.group] for c in cameras)
+    return Repaired(root.name, sum(counts.values()) - pictures, pictures, salvage.lost_bytes)
+
+
+def _with_events(attributes: Mapping[str, Any], events: list[Event]) -> dict[str, Any]:
+    """Attributes as the writer would have stored them: marks and drop counts come from events."""
+    found = dict(attributes)
+    drops: dict[str, int] = {}
+    for event in events:
+        if event.kind == "mark":
+            found[event.data["key"]] = event.data["value"]
+        elif event.kind == "drop":
+            stream = event.data["stream"]
+            drops[stream] = drops.get(stream, 0) + event.data["count"]
+    return found | {"drops": drops}
+
+
+class _Salvage:
+    """Collects the intact rows of one episode and makes its shards ready to seal."""
+
+    def __init__(self, root: Path, chunk_rows: int) -> None:
+        self.root = root
+        self.chunk_rows = chunk_rows
+        self.lost_bytes = 0
+
+    def stream(self, spec: StreamSpec, tail: Tail | None) -> SealedGroup:
+        """One numeric stream: chunks, then the rows of the journal that follow them."""
+        scans: dict[str, tuple[Path, Scan]] = {}
+        for name in spec.field_names:
+            if spec.dtype[name].itemsize:
+                array = f"{spec.name}/{name}"
+                scans[name] = self._scan(array, 1 + spec.dtype[name].ndim)
+        rows = min(_reach(found.rows, tail) for _, found in scans.values())
+        shards = []
+        for name, (path, found) in scans.items():
+            shard = self._complete(path, found, spec.dtype[name], rows, _column(tail, name))
+            shards.append((shard, layout.slots(rows, self.chunk_rows)))
+        return SealedGroup(spec.name, rows, shards, self._span(spec.name, rows))
+
+    def camera(self, camera: CameraSpec) -> SealedGroup:
+        """One camera: its record headers are the journal of its times."""
+        path, found = self._scan(f"{camera.group}/image", 4)
+        spec = camera.times_spec()
+        stamps = np.array([r.stamps for r in found.records], dtype=spec.dtype)
+        group = self.stream(spec, Tail(0, stamps))
+        image = ShardWriter(path)
+        image.resume(found.records[: group.rows])
+        return SealedGroup(
+            group.name, group.rows, [*group.shards, (image, group.rows)], group.span_ns
+        )
+
+    def _scan(self, array: str, ndim: int) -> tuple[Path, Scan]:
+        """Scan a shard, sealed or not, and put bytes aside that are no intact record."""
+        path = layout.shard_path(self.root, array, ndim)
+        partial = path.with_name(path.name + PARTIAL)
+        if path.exists() and not partial.exists():
+            path.replace(partial)
+        found = scan(partial) if partial.exists() else Scan((), 0, 0)
+        if found.size > found.intact:
+            with partial.open("rb") as file:
+                file.seek(found.intact)
+                rest = file.read()
+            if not is_index(rest):
+                self.lost_bytes += len(rest)
+                lost = self.root / _LOST / f"{array.replace('/', '.')}.bin"
+                lost.parent.mkdir(exist_ok=True)
+                lost.write_bytes(rest)
+        return path, found
+
+    def _complete(
+        self, path: Path, found: Scan, dtype: np.dtype[Any], rows: int, tail: Tail | None
+    ) -> ShardWriter:
+        """Bring the shard of one field to `rows` rows."""
+        shard = ShardWriter(path)
+        if found.rows >= rows:
+            shard.resume([r for r in found.records if r.first_row < rows])
+            return shard
+        whole = [r for r in found.records if r.n_rows == self.chunk_rows]
+        pending = self._pending(shard.partial, found, len(whole), dtype)
+        assert tail is not None  # only the tail reaches beyond the chunks
+        pending = np.concatenate([pending, tail.rows[found.rows - tail.first_row :]])
+        pending = pending[: rows - len(whole) * self.chunk_rows]
+        shard.resume(whole)
+        for start in range(0, len(pending), self.chunk_rows):
+            part = pending[start : start + self.chunk_rows]
+            shard.append(encode_rows(part, self.chunk_rows), len(part))
+        return shard
+
+    def _pending(
+        self, path: Path, found: Scan, n_whole: int, dtype: np.dtype[Any]
+    ) -> np.ndarray[Any, Any]:
+        """Rows of a last short chunk, which is written again."""
+        if n_whole == len(found.records):
+            return np.zeros((0, *dtype.shape), dtype=dtype.base)
+        last = found.records[-1]
+        with path.open("rb") as file:
+            file.seek(last.offset)
+            return decode_rows(file.read(last.nbytes), dtype)[: last.n_rows]
+
+    def _span(self, name: str, rows: int) -> tuple[int, int] | None:
+        """First and last `t_ns`, from the shard that was just completed."""
+        if rows == 0:
+            return None
+        path = layout.shard_path(self.root, f"{name}/t_ns", 1)
+        partial = path.with_name(path.name + PARTIAL)
+        records = scan(partial).records
+        ends = []
+        with partial.open("rb") as file:
+            for row in (0, rows - 1):
+                record = records[row // self.chunk_rows]
+                file.seek(record.offset)
+                chunk = decode_rows(file.read(record.nbytes), np.dtype("<i8"))
+                ends.append(int(chunk[row % self.chunk_rows]))
+        return ends[0], ends[1]
+
+
+def _reach(rows: int, tail: Tail | None) -> int:
+    """Rows a field can have: its chunks and what the journal adds without a hole."""
+    return max(rows, tail.end) if tail is not None and tail.first_row <= rows else rows
+
+
+def _column(tail: Tail | None, name: str) -> Tail | None:
+    return None if tail is None else Tail(tail.first_row, tail.rows[name])

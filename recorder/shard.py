@@ -1,0 +1,296 @@
+"""An append-only Zarr v3 shard: the journal is the shard.
+
+    file = (record header, encoded chunk)*  then  (offset, nbytes)*, crc32c of that index
+
+Headers lie in the gaps that `sharding_indexed` permits, because its index holds explicit offsets.
+A file without the index is a journal that can be scanned; with it, it is a standard shard.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import google_crc32c
+import numpy as np
+from numcodecs import zstd  # type: ignore[import-untyped]
+
+from recorder.errors import CorruptEpisodeError
+
+MAGIC = b"TELECAP1"
+_HEADER = struct.Struct("<8sQIIqqqQII")
+"""Magic, first row, rows, payload bytes, four stamps, payload crc32c, crc32c of the header."""
+_CRC = struct.Struct("<I")
+PARTIAL = ".partial"
+
+
+class Stamps(NamedTuple):
+    """Times of one picture [ns] and its sequence number; zero for numeric chunks."""
+
+    t_ns: int = 0
+    t_device_ns: int = 0
+    t_receive_ns: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One intact record: where its payload lies and which rows it holds."""
+
+    offset: int
+    nbytes: int
+    first_row: int
+    n_rows: int
+    stamps: Stamps
+
+    @property
+    def end(self) -> int:
+        """First byte after the record."""
+        return self.offset + self.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan of a shard found.
+
+    Attributes:
+        records: Intact records from the start, without a hole.
+        intact: Bytes they take.
+        size: Bytes of the file.
+    """
+
+    records: tuple[Record, ...]
+    intact: int
+    size: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in the intact records."""
+        return self.records[-1].first_row + self.records[-1].n_rows if self.records else 0
+
+
+def write_all(fd: int, buffers: Sequence[bytes | memoryview]) -> int:
+    """Append all buffers to `fd`; on an error the file is cut back to where it was.
+
+    Raises:
+        OSError: As the operating system says (disk full, quota, I/O).
+    """
+    start = os.lseek(fd, 0, os.SEEK_END)
+    total = sum(len(b) for b in buffers)
+    try:
+        written = os.writev(fd, buffers)
+        if written < total:
+            _write_rest(fd, b"".join(buffers)[written:])
+    except OSError:
+        os.ftruncate(fd, start)
+        raise
+    return total
+
+
+def _write_rest(fd: int, rest: bytes) -> None:
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+class ShardWriter:
+    """Appends encoded chunks to `<path>.partial`; `seal` adds the index, `publish` renames.
+
+    Attributes:
+        rows: Rows written, the first row of the next record.
+        dirty: Written since the last `take_dirty`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(path.name + PARTIAL)
+        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        self.fd = os.open(self.partial, flags, 0o644)
+        self.rows = 0
+        self.dirty = False
+        self._index = array("Q")
+        self._size = 0
+
+    def resume(self, records: Sequence[Record]) -> None:
+        """Continue after records found by a scan; the file is cut behind the last of them."""
+        self._size = records[-1].end if records else 0
+        os.ftruncate(self.fd, self._size)
+        self._index = array("Q", [v for r in records for v in (r.offset, r.nbytes)])
+        self.rows = records[-1].first_row + records[-1].n_rows if records else 0
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks written."""
+        return len(self._index) // 2
+
+    def append(self, payload: bytes, n_rows: int = 1, stamps: Stamps = Stamps()) -> None:  # noqa: B008
+        """Write one chunk that holds the next `n_rows` rows."""
+        head = _HEADER.pack(
+            MAGIC, self.rows, n_rows, len(payload), *stamps, google_crc32c.value(payload), 0
+        )
+        head = head[:-4] + _CRC.pack(google_crc32c.value(head[:-4]))
+        written = write_all(self.fd, (head, payload))
+        self._index.extend((self._size + _HEADER.size, len(payload)))
+        self._size += written
+        self.rows += n_rows
+        self.dirty = True
+
+    def seal(self, n_chunks: int) -> None:
+        """Append the index of the first `n_chunks` chunks; no chunk, no file is needed."""
+        if n_chunks:
+            index = self._index[: 2 * n_chunks].tobytes()
+            write_all(self.fd, (index, _CRC.pack(google_crc32c.value(index))))
+
+    def publish(self, n_chunks: int) -> None:
+        """Give the sealed file its name in the Zarr array; it stays open, to be synced."""
+        if n_chunks:
+            self.partial.replace(self.path)
+        else:
+            self.partial.unlink(missing_ok=True)
+            self.close()
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def scan(path: Path) -> Scan:
+    """Read records until the first that is not intact or does not continue the rows."""
+    size = path.stat().st_size
+    if size == 0:
+        return Scan((), 0, 0)
+    records: list[Record] = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        offset, row = 0, 0
+        while (record := _record_at(data, offset)) is not None and record.first_row == row:
+            records.append(record)
+            offset, row = record.end, row + record.n_rows
+    return Scan(tuple(records), offset, size)
+
+
+def _record_at(data: mmap.mmap, offset: int) -> Record | None:
+    start = offset + _HEADER.size
+    head = data[offset:start]
+    if len(head) < _HEADER.size:
+        return None
+    magic, first, n_rows, nbytes, *stamps, crc, head_crc = _HEADER.unpack(head)
+    if magic != MAGIC or head_crc != google_crc32c.value(head[:-4]) or n_rows < 1:
+        return None
+    payload = data[start : start + nbytes]
+    if len(payload) < nbytes or crc != google_crc32c.value(payload):
+        return None
+    return Record(start, nbytes, first, n_rows, Stamps(*stamps))
+
+
+def is_index(data: bytes) -> bool:
+    """Whether bytes behind the records are a whole shard index."""
+    return len(data) % 16 == 4 and data[-4:] == _CRC.pack(google_crc32c.value(data[:-4]))
+
+
+class ShardReader:
+    """Random access to the chunks of one shard through a memory map.
+
+    Pickles as its path; the map is opened where it is first used, so readers cross both fork and
+    spawn.
+
+    Args:
+        path: The shard.
+        n_chunks: Chunks its index must hold.
+        records: Read an unsealed shard by these records, not by its index.
+    """
+
+    def __init__(
+        self, path: Path, n_chunks: int, records: tuple[Record, ...] | None = None
+    ) -> None:
+        self.path = path
+        self.n_chunks = n_chunks
+        self._records = records
+        self._map: mmap.mmap | None = None
+        self._index: np.ndarray[Any, np.dtype[np.uint64]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_map": None, "_index": None}
+
+    def chunk(self, i: int) -> bytes:
+        """Encoded bytes of chunk `i`."""
+        if self._map is None or self._index is None:
+            self._open()
+        assert self._map is not None
+        assert self._index is not None
+        offset, nbytes = (int(v) for v in self._index[i])
+        return self._map[offset : offset + nbytes]
+
+    def sizes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Encoded bytes of each chunk."""
+        if self.n_chunks == 0:
+            return np.zeros(0, dtype=np.int64)
+        if self._index is None:
+            self._open()
+        assert self._index is not None
+        return self._index[: self.n_chunks, 1].astype(np.int64)
+
+    def _open(self) -> None:
+        with self.path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if self._records is not None:
+            pairs = [(r.offset, r.nbytes) for r in self._records]
+            self._index = np.array(pairs, dtype=np.uint64).reshape(-1, 2)
+            return
+        footer = self._map[-(16 * self.n_chunks + 4) :]
+        index, crc = footer[:-4], footer[-4:]
+        if len(index) != 16 * self.n_chunks or _CRC.pack(google_crc32c.value(index)) != crc:
+            raise CorruptEpisodeError(f"{self.path}: index of {self.n_chunks} chunks is damaged")
+        self._index = np.frombuffer(index, dtype="<u8").reshape(-1, 2)
+
+
+def encode_rows(column: np.ndarray[Any, Any], chunk_rows: int) -> bytes:
+    """One chunk of a numeric field: little-endian rows, zero padded to `chunk_rows`, zstd, crc32c.
+
+    Args:
+        column: `(n, *shape)` with n ≤ `chunk_rows`, little-endian.
+        chunk_rows: Rows of a full chunk.
+    """
+    data = column.tobytes()
+    data += bytes((chunk_rows - len(column)) * (len(data) // len(column)))
+    packed: bytes = zstd.compress(data, 1)
+    return packed + _CRC.pack(google_crc32c.value(packed))
+
+
+def decode_rows(payload: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """All rows of a chunk, `(chunk_rows, *dtype.shape)`, padding included.
+
+    Raises:
+        CorruptEpisodeError: When the checksum does not fit.
+    """
+    packed, crc = payload[:-4], payload[-4:]
+    if _CRC.pack(google_crc32c.value(packed)) != crc:
+        raise CorruptEpisodeError("a chunk contradicts its checksum")
+    data: bytes = zstd.decompress(packed)
+    return np.frombuffer(data, dtype=dtype.base).reshape(-1, *dtype.shape)
+
+
+def encode_text(texts: Sequence[str]) -> bytes:
+    """One chunk of a text column: `vlen-utf8` (count, then length and bytes each), zstd, crc32c."""
+    items = [t.encode() for t in texts]
+    data = _CRC.pack(len(items)) + b"".join(_CRC.pack(len(b)) + b for b in items)
+    packed: bytes = zstd.compress(data, 1)
+    return packed + _CRC.pack(google_crc32c.value(packed))
+
+
+def decode_text(payload: bytes) -> list[str]:
+    """What `encode_text` wrote."""
+    data: bytes = zstd.decompress(payload[:-4])
+    texts, offset = [], 4
+    for _ in range(_CRC.unpack_from(data)[0]):
+        (n,) = _CRC.unpack_from(data, offset)
+        texts.append(data[offset + 4 : offset + 4 + n].decode())
+        offset += 4 + n
+    return texts

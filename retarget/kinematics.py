@@ -1,0 +1,104 @@
+"""Forward kinematics and Jacobians at one configuration, without copies.
+
+Pinocchio's `data.J`, `data.oMi[j].translation` and `.rotation` are live views: they are taken once
+and read after every update. Only tips are evaluated, each from its parent joint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+from numpy.typing import NDArray
+
+from retarget.frames import Array
+
+
+class Tip:
+    """A steered frame: its pose, and its part of the Jacobian, read from live views.
+
+    Attributes:
+        columns: Joints that move it (indices into q), from the base outwards.
+        span: The same as a slice where they are consecutive, for views instead of copies.
+    """
+
+    def __init__(self, model: Any, data: Any, frame: str) -> None:
+        placed = model.frames[model.getFrameId(frame)]
+        joint = placed.parentJoint
+        self._p_joint: Array = data.oMi[joint].translation
+        self._R_joint: Array = data.oMi[joint].rotation
+        self._offset = np.array(placed.placement.translation)
+        self._turn = np.array(placed.placement.rotation)
+        self._J: Array = data.J
+        self._position: Array | None = None
+        self._rotation: Array | None = None
+        chain = [k for k in model.supports[joint] if k > 0]
+        self.columns = np.array([model.joints[k].idx_v for k in chain], dtype=np.intp)
+        self.span: slice | NDArray[np.intp] = _as_slice(self.columns)
+
+    def invalidate(self) -> None:
+        """Forget the pose: the configuration has changed."""
+        self._position = self._rotation = None
+
+    def position(self) -> Array:
+        """Origin in the robot root, (3,) [m]; not to be changed."""
+        if self._position is None:
+            self._position = self._p_joint + self._R_joint @ self._offset
+        return self._position
+
+    def rotation(self) -> Array:
+        """`R_robot_tip`, (3, 3); not to be changed."""
+        if self._rotation is None:
+            self._rotation = self._R_joint @ self._turn
+        return self._rotation
+
+    def spatial_jacobian(self) -> Array:
+        """Twist per joint speed, (6, columns): of the point at the root's origin, root axes."""
+        J: Array = self._J[:, self.span]
+        return J
+
+    def pose(self) -> Array:
+        """`T_robot_tip`, (4, 4)."""
+        T_robot_tip = np.eye(4)
+        T_robot_tip[:3, :3] = self.rotation()
+        T_robot_tip[:3, 3] = self.position()
+        return T_robot_tip
+
+    def motion(self, step: Array) -> Array:
+        """Motion of the tip for a small joint step, (6,): of its origin, and rotation vector."""
+        twist = self._J[:, self.span] @ step[self.span]
+        x, y, z, a, b, c = twist.tolist()
+        px, py, pz = self.position().tolist()
+        return np.array([x + b * pz - c * py, y + c * px - a * pz, z + a * py - b * px, a, b, c])
+
+
+def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Consecutive indices as a slice, others as they are."""
+    if len(columns) and (np.diff(columns) == 1).all():
+        return slice(int(columns[0]), int(columns[-1]) + 1)
+    return columns
+
+
+class Kinematics:
+    """A model at one configuration.
+
+    Attributes:
+        model: `pinocchio.Model`; every joint has one coordinate.
+        q: Configuration of the last update, (nq,).
+        tips: Steered frames by name.
+    """
+
+    def __init__(self, model: Any, tips: dict[str, str]) -> None:
+        self.model = model
+        self._data = model.createData()
+        pin.computeJointJacobians(model, self._data, np.array(pin.neutral(model)))
+        self.q: Array = np.zeros(model.nq)
+        self.tips = {name: Tip(model, self._data, frame) for name, frame in tips.items()}
+
+    def update(self, q: Array) -> None:
+        """Move to `q`, (nq,)."""
+        self.q = q
+        pin.computeJointJacobians(self.model, self._data, q)
+        for tip in self.tips.values():
+            tip.invalidate()

@@ -1,0 +1,83 @@
+"""The box of steps a joint may make in one tick; never empty.
+
+All quantities are per tick: `v` = velocity limit * dt [rad], `a` = acceleration limit * dt² [rad].
+Position and acceleration limits contradict each other unless a joint starts braking in time. The
+largest step from which it still can: s + (s - a) + (s - 2a) + … <= room, positive terms only.
+With k terms, k s - a k (k - 1) / 2 = room. The usual sqrt(2 a room) is not exact in discrete time
+and overruns or goes infeasible.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.frames import Array
+from retarget.targets import Saturation
+
+
+def braking_step(room: Array, a: Array) -> Array:
+    """Largest step from which a joint can still stop within `room` >= 0, elementwise."""
+    k = np.maximum(np.ceil(0.5 * (np.sqrt(1.0 + 8.0 * room / a) - 1.0)), 1.0)
+    step: Array = room / k + 0.5 * a * (k - 1.0)
+    return step
+
+
+class JointBox:
+    """Position, velocity, acceleration and braking limits as bounds on one tick's step.
+
+    A joint outside its position limits is kept: that bound opens to where the joint is and closes
+    behind it as it comes back (one way). It is never thrown inside.
+
+    Attributes:
+        velocity: Velocity limit per tick, (n,).
+        acceleration: Acceleration limit per tick², (n,).
+    """
+
+    def __init__(
+        self, lower: Array, upper: Array, velocity: Array, acceleration: Array, dt: float
+    ) -> None:
+        self._lower = np.array(lower, dtype=np.float64)
+        self._upper = np.array(upper, dtype=np.float64)
+        self.velocity = np.asarray(velocity) * dt
+        self.acceleration = np.asarray(acceleration) * dt * dt
+
+    def bounds(self, q: Array, step: Array) -> tuple[Array, Array]:
+        """Lower and upper bound of the next step.
+
+        Args:
+            q: Where the joints are, (n,).
+            step: The step they made in the last tick, (n,).
+        """
+        v, a = self.velocity, self.acceleration
+        room = np.array([self._upper - q, q - self._lower])
+        up, down = braking_step(np.maximum(room, 0.0), a)
+        high = np.minimum(np.minimum(v, step + a), up)
+        low = np.maximum(np.maximum(-v, step - a), -down)
+        # by construction low <= high up to rounding; the position bound decides the last bit
+        np.minimum(low, up, out=low)
+        np.maximum(high, -down, out=high)
+        np.maximum(high, low, out=high)
+        return low, high
+
+    def brake(self, step: Array) -> Array:
+        """The step after `step` when braking as hard as allowed; zero at rest."""
+        return np.sign(step) * np.maximum(np.abs(step) - self.acceleration, 0.0)
+
+    def advance(self, q: Array, step: Array) -> Array:
+        """`q + step`, with rounding beyond a position limit taken off."""
+        following = q + step
+        np.minimum(following, np.maximum(self._upper, q), out=following)
+        np.maximum(following, np.minimum(self._lower, q), out=following)
+        return following
+
+    def saturation(self, q: Array, step: Array, following: Array) -> NDArray[np.uint8]:
+        """`Saturation` bits of a tick that went from `q` by `following` after `step`."""
+        v, a = self.velocity, self.acceleration
+        tolerance = 1e-9 + 1e-6 * a
+        after = q + following
+        at_stop = (after >= self._upper - 1e-9) | (after <= self._lower + 1e-9)
+        bits = at_stop * np.uint8(Saturation.POSITION)
+        bits |= (np.abs(following) >= v - tolerance) * np.uint8(Saturation.VELOCITY)
+        bits |= (np.abs(following - step) >= a - tolerance) * np.uint8(Saturation.ACCELERATION)
+        return bits.astype(np.uint8)

@@ -1,0 +1,373 @@
+"""A rig: one robot as every part of the system sees it, in MuJoCo and in Pinocchio."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pinocchio as pin
+
+from retarget.errors import RigFileError, UnknownNameError
+from retarget.frames import Array
+from retarget.model import (
+    CollisionModel,
+    KinematicTree,
+    build_collisions,
+    build_tree,
+    site_frame,
+)
+from retarget.reach import straight_reach
+from retarget.rigfile import GripperSection, LimbSection, RigFile, find_rig, read_rig
+from retarget.sources import find_model
+from retarget.spec import (
+    HOME_KEY,
+    add_cameras,
+    add_scene,
+    compile_spec,
+    keyframe_values,
+    load_spec,
+    prepare_robot,
+    set_home,
+)
+
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """One-motor gripper. Opening 0 is closed, 1 is open.
+
+    Attributes:
+        joint: Joint the motor drives.
+        actuator: MuJoCo actuator of it.
+        open: Joint value when open [rad or m].
+        closed: Joint value when closed.
+        velocity: Limit of the opening's speed [1/s].
+        acceleration: Limit of its acceleration [1/s²].
+        home: Opening at home.
+    """
+
+    joint: str
+    actuator: str
+    open: float
+    closed: float
+    velocity: float
+    acceleration: float
+    home: float = 1.0
+
+    def joint_value(self, opening: float) -> float:
+        """Joint value [rad or m] of an opening."""
+        return self.closed + opening * (self.open - self.closed)
+
+    def opening(self, joint_value: float) -> float:
+        """Opening of a joint value; beyond 0..1 when the joint is beyond its ends."""
+        return (joint_value - self.closed) / (self.open - self.closed)
+
+
+@dataclass(frozen=True)
+class RigCamera:
+    """A camera of the rig.
+
+    Attributes:
+        name: Stream name.
+        mujoco_name: Camera in the compiled model.
+        width: Native width [px].
+        height: Native height [px].
+        eye: `left` or `right` for the operator's stereo view.
+        fovy_deg: Vertical field of view [deg].
+    """
+
+    name: str
+    mujoco_name: str
+    width: int
+    height: int
+    eye: Literal["left", "right", ""]
+    fovy_deg: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """A robot, its limits, tips, grippers and cameras. Made by `load_rig`.
+
+    Attributes:
+        name: Name of the rig.
+        source: The rig file.
+        model_path: The robot's model file.
+        model_hash: SHA-256 of what decides its motion; equal hashes retarget alike.
+        model: `pinocchio.Model` of the driven joints; all others are locked.
+        joint_names: Driven joints, in the order of q.
+        q_home: Start posture, (nq,) [rad or m].
+        q_posture: Where redundant joints like to be, (nq,).
+        lower: Lower position limits, (nq,).
+        upper: Upper position limits, (nq,).
+        velocity_limit: (nq,) [rad/s].
+        acceleration_limit: (nq,) [rad/s²].
+        effort: Charge per joint for moving it, relative to 1, (nq,).
+        limbs: Joint names of each limb: `left`, `right`, `torso`, `head`.
+        tips: Pinocchio frame of each tip: `left_wrist`, `right_wrist`, `head`.
+        tip_sites: MuJoCo site of each tip.
+        gripper_names: Sides with a gripper, `left` before `right`.
+        grippers: Gripper of each side.
+        reach_m: Shoulder to tip with the arm straight, per side [m].
+        cameras: Cameras of the rig.
+        dropped_visuals: Visual meshes MuJoCo cannot read (URDF only).
+        sections: Sections of the rig file that `retarget` does not read.
+    """
+
+    name: str
+    source: Path
+    model_path: Path
+    model_hash: str
+    model: Any
+    joint_names: tuple[str, ...]
+    q_home: Array
+    q_posture: Array
+    lower: Array
+    upper: Array
+    velocity_limit: Array
+    acceleration_limit: Array
+    effort: Array
+    limbs: Mapping[str, tuple[str, ...]]
+    tips: Mapping[str, str]
+    tip_sites: Mapping[str, str]
+    gripper_names: tuple[str, ...]
+    grippers: Mapping[str, Gripper]
+    reach_m: Mapping[str, float]
+    cameras: tuple[RigCamera, ...]
+    dropped_visuals: tuple[str, ...]
+    sections: Mapping[str, Any]
+    file: RigFile = field(repr=False)
+    home_joints: Mapping[str, float] = field(repr=False)
+
+    def compile(self, scene: bool = True) -> Any:
+        """Compile a fresh `mujoco.MjModel`.
+
+        The keyframe `home` holds the robot at home and objects at their start, with controls that
+        hold it there. Tip sites are always present.
+
+        Args:
+            scene: Add objects, lights and the rig's own cameras.
+        """
+        return _compile(self.file, self.source, self.model_path, self.home_joints, scene)
+
+    def forward(self, q: Array) -> dict[str, Array]:
+        """`T_robot_tip`, (4, 4), of every tip at configuration `q`, (nq,)."""
+        data = self._data
+        pin.framesForwardKinematics(self.model, data, np.asarray(q, dtype=np.float64))
+        return {
+            tip: np.array(data.oMf[self.model.getFrameId(frame)].homogeneous)
+            for tip, frame in self.tips.items()
+        }
+
+    @functools.cached_property
+    def _data(self) -> Any:
+        return self.model.createData()
+
+    @functools.cached_property
+    def collisions(self) -> CollisionModel:
+        """Collision geometry of `model` (convex hulls); built on first use."""
+        robot = self.compile(scene=False)
+        tree = build_tree(robot)
+        q_home = tree.to_q(robot, robot.key(HOME_KEY).qpos)
+        full = build_collisions(robot, tree, q_home, self.file.collision.ignore)
+        _, geometry = pin.buildReducedModel(
+            tree.model, full.geometry, _locked_ids(tree, self.joint_names), q_home
+        )
+        return CollisionModel(geometry, full.geom_of, full.dropped, full.hulls)
+
+    def clearance(self, q: Array) -> float:
+        """Smallest distance between any two parts that must not touch [m]; negative: they do.
+
+        A check of convex hulls, milliseconds on a large robot: for reports, not for each tick.
+        """
+        geometry = self.collisions.geometry
+        data = geometry.createData()
+        pin.computeDistances(self.model, self._data, geometry, data, np.asarray(q))
+        return min((float(r.min_distance) for r in data.distanceResults), default=np.inf)
+
+
+def load_rig(name: str | Path) -> Rig:
+    """Load a built-in rig by name, or a user's own `.toml`.
+
+    Raises:
+        RigError: Any of its kinds; the message says what was wrong and what exists.
+    """
+    source = find_rig(name)
+    file = read_rig(source)
+    where = f"rig {file.name!r} ({source.name})"
+    model_path = find_model(file.name, file.model, source.parent)
+    spec, report = load_spec(model_path, file, source.parent)
+    home = keyframe_values(spec, file.home.keyframe, where)
+    home |= {**file.home.joints, **file.locked}
+    prepare_robot(spec, file, where)
+    add_cameras(spec, file.cameras, where)
+    _check_names(spec, file, where)
+    robot = _finish(spec, file, home, where)
+    tree = build_tree(robot)
+    driven = _driven(file)
+    q_full = tree.to_q(robot, robot.key(HOME_KEY).qpos)
+    model = pin.buildReducedModel(tree.model, _locked_ids(tree, driven), q_full)
+    names = tuple(model.names[1:])
+    q_home = np.array([home.get(name, 0.0) for name in names])
+    arms, head = file.arms, file.head
+    tips = {f"{side}_wrist": arms[side].tip for side in SIDES if side in arms}
+    tips |= {"head": head.tip} if head else {}
+    limits = file.limits
+    compiled_cameras = spec.cameras
+    fovy = {camera.name: float(camera.fovy) for camera in compiled_cameras}
+    return Rig(
+        name=file.name,
+        source=source,
+        model_path=model_path,
+        model_hash=_hash(robot, file),
+        model=model,
+        joint_names=names,
+        q_home=_frozen(q_home),
+        q_posture=_frozen([file.posture.get(n, h) for n, h in zip(names, q_home, strict=True)]),
+        lower=_frozen(np.array(model.lowerPositionLimit) + limits.margin),
+        upper=_frozen(np.array(model.upperPositionLimit) - limits.margin),
+        velocity_limit=_frozen(_per_joint(names, limits.velocity, "limits.velocity", where)),
+        acceleration_limit=_frozen(
+            _per_joint(names, limits.acceleration, "limits.acceleration", where)
+        ),
+        effort=_frozen([_effort(file, n) for n in names]),
+        limbs=MappingProxyType(_limbs(file)),
+        tips=MappingProxyType({tip: site_frame(s.site) for tip, s in tips.items()}),
+        tip_sites=MappingProxyType({tip: s.site for tip, s in tips.items()}),
+        gripper_names=tuple(side for side in SIDES if side in file.grippers),
+        grippers=MappingProxyType({s: _gripper(g) for s, g in file.grippers.items()}),
+        reach_m=MappingProxyType({s: _reach(model, arm) for s, arm in arms.items()}),
+        cameras=tuple(
+            RigCamera(c.name, m := c.mujoco_name or c.name, c.width, c.height, c.eye, fovy[m])
+            for c in file.cameras
+        ),
+        dropped_visuals=report.dropped_visuals,
+        sections=MappingProxyType(file.sections),
+        file=file,
+        home_joints=MappingProxyType(home),
+    )
+
+
+def _compile(
+    file: RigFile, source: Path, model_path: Path, home: Mapping[str, float], scene: bool
+) -> Any:
+    where = f"rig {file.name!r}"
+    spec, _ = load_spec(model_path, file, source.parent)
+    prepare_robot(spec, file, where)
+    if scene:
+        add_cameras(spec, file.cameras, where)
+        add_scene(spec, file.scene, source.parent)
+    return _finish(spec, file, home, where)
+
+
+def _finish(spec: Any, file: RigFile, home: Mapping[str, float], where: str) -> Any:
+    """Compile with the home keyframe."""
+    spec.add_key(name=HOME_KEY)
+    model = compile_spec(spec, where)
+    set_home(model, _with_grippers(home, file.grippers), file.grippers.values())
+    return model
+
+
+def _with_grippers(
+    home: Mapping[str, float], grippers: Mapping[Any, GripperSection]
+) -> dict[str, float]:
+    values = {g.joint: g.closed + g.home * (g.open - g.closed) for g in grippers.values()}
+    return {**home, **values}
+
+
+def _limbs(file: RigFile) -> dict[str, tuple[str, ...]]:
+    limbs: dict[str, tuple[str, ...]] = {s: file.arms[s].joints for s in file.arms}
+    if file.torso is not None:
+        limbs["torso"] = file.torso.joints
+    if file.head is not None:
+        limbs["head"] = file.head.joints
+    return limbs
+
+
+def _driven(file: RigFile) -> tuple[str, ...]:
+    return tuple(name for joints in _limbs(file).values() for name in joints)
+
+
+def _check_names(spec: Any, file: RigFile, where: str) -> None:
+    """Every joint and actuator named in the file exists; a joint is driven at most once."""
+    joints = [joint.name for joint in spec.joints]
+    driven = _driven(file)
+    grippers = [gripper.joint for gripper in file.grippers.values()]
+    named = [*driven, *file.locked, *file.home.joints, *file.posture, *grippers]
+    for name in named:
+        if name not in joints:
+            raise UnknownNameError("joint", name, joints, where)
+    actuators = [actuator.name for actuator in spec.actuators]
+    for gripper in file.grippers.values():
+        if gripper.actuator not in actuators:
+            raise UnknownNameError("actuator", gripper.actuator, actuators, where)
+        if gripper.open == gripper.closed:
+            raise RigFileError(f"{where}: gripper {gripper.joint!r}: open equals closed")
+    roles = [*driven, *grippers, *file.locked]
+    twice = sorted({name for name in roles if roles.count(name) > 1})
+    if twice:
+        raise RigFileError(f"{where}: joints with two roles (driven, gripper, locked): {twice}")
+    if not driven:
+        raise RigFileError(f"{where}: no driven joints; [arms.left] or [arms.right] is needed")
+
+
+def _locked_ids(tree: KinematicTree, driven: tuple[str, ...]) -> list[int]:
+    return [k for k in range(1, tree.model.njoints) if tree.model.names[k] not in driven]
+
+
+def _per_joint(
+    names: tuple[str, ...], values: Mapping[str, float], key: str, where: str
+) -> list[float]:
+    """Value of each joint: by its own name, else by the first pattern that matches."""
+    found = []
+    for name in names:
+        match = next((p for p in values if fnmatch.fnmatchcase(name, p)), None)
+        value = values.get(name, values[match] if match is not None else 0.0)
+        if not value > 0:
+            raise RigFileError(f"{where}: [{key}] needs a value above 0 for the joint {name!r}")
+        found.append(float(value))
+    return found
+
+
+def _effort(file: RigFile, name: str) -> float:
+    torso = file.torso
+    return torso.effort if torso is not None and name in torso.joints else 1.0
+
+
+def _gripper(g: GripperSection) -> Gripper:
+    return Gripper(g.joint, g.actuator, g.open, g.closed, g.velocity, g.acceleration, g.home)
+
+
+def _reach(model: Any, limb: LimbSection) -> float:
+    if limb.reach_m is not None:
+        return limb.reach_m
+    return straight_reach(model, limb.joints, site_frame(limb.tip.site))
+
+
+def _frozen(values: Any) -> Array:
+    array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def _hash(m: Any, file: RigFile) -> str:
+    """SHA-256 of kinematics, inertias and shapes, and of the sections that steer motion."""
+    digest = hashlib.sha256()
+    names = [m.joint(j).name for j in range(m.njnt)] + [m.body(b).name for b in range(m.nbody)]
+    digest.update("\n".join(names).encode())
+    for key in (
+        "body_parentid", "body_pos", "body_quat", "body_mass", "body_inertia", "body_ipos",
+        "jnt_type", "jnt_axis", "jnt_pos", "jnt_range", "qpos0", "site_pos", "site_quat",
+        "geom_type", "geom_size", "geom_pos", "geom_quat", "mesh_vert", "key_qpos",
+    ):  # fmt: skip
+        digest.update(np.ascontiguousarray(getattr(m, key)).tobytes())
+    for section in (file.arms, file.torso, file.head, file.posture, file.limits, file.grippers):
+        digest.update(repr(section).encode())
+    return digest.hexdigest()

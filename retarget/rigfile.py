@@ -1,0 +1,296 @@
+"""The rig file: its sections as typed values, read strictly from TOML.
+
+`retarget` reads the sections below. Every other section (adapter, bindings, operator, task, …)
+is passed on untouched as `RigFile.sections`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from retarget.errors import RigFileError, UnknownRigError
+
+RIGS_DIR = Path(__file__).parent / "rigs"
+Triple = tuple[float, float, float]
+Quad = tuple[float, float, float, float]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every section: frozen, keys checked."""
+
+
+class ModelSection(Section, frozen=True):
+    """Where the robot's model is.
+
+    Attributes:
+        path: Model file; in `package` when that is given, else relative to the rig file.
+        package: Python package that carries the model; empty for a file of the user's own.
+        distribution: Name of that package for pip.
+        extra: Extra of this project that installs it; empty when it is a core dependency.
+        format: `auto` takes it from the root element of the file.
+        package_dirs: Folders in which `package://NAME/…` of a URDF is looked up.
+        base: `fixed` removes a floating base; `as_modelled` keeps it.
+    """
+
+    path: str
+    package: str = ""
+    distribution: str = ""
+    extra: str = ""
+    format: Literal["auto", "mjcf", "urdf"] = "auto"
+    package_dirs: tuple[str, ...] = ()
+    base: Literal["fixed", "as_modelled"] = "fixed"
+
+
+class TipSection(Section, frozen=True):
+    """A frame to be steered, fixed in a body: the tool centre point of a hand, or the eyes.
+
+    Attributes:
+        site: Name of the MuJoCo site made for it.
+        body: Body that carries it.
+        offset: Origin in the body's frame [m].
+        quat_xyzw: Rotation in the body's frame.
+    """
+
+    site: str
+    body: str
+    offset: Triple = (0.0, 0.0, 0.0)
+    quat_xyzw: Quad = (0.0, 0.0, 0.0, 1.0)
+
+
+class LimbSection(Section, frozen=True):
+    """An arm, or the head: its joints, and the tip they move.
+
+    Attributes:
+        joints: Joint names, from the base outwards.
+        tip: The frame to be steered.
+        reach_m: Shoulder to tip with the arm straight [m]; computed when left out.
+    """
+
+    joints: tuple[str, ...]
+    tip: TipSection
+    reach_m: float | None = None
+
+
+class TorsoSection(Section, frozen=True):
+    """Joints that carry all limbs.
+
+    Attributes:
+        joints: Joint names, from the base outwards.
+        effort: Joint motion the solver charges for, relative to 1 for the arms.
+    """
+
+    joints: tuple[str, ...]
+    effort: float = 10.0
+
+
+class HomeSection(Section, frozen=True):
+    """The start posture.
+
+    Attributes:
+        keyframe: Keyframe of the model to start from; empty starts from its zero posture.
+        joints: Joint values that differ from it [rad or m].
+    """
+
+    keyframe: str = ""
+    joints: dict[str, float] = {}
+
+
+class LimitsSection(Section, frozen=True):
+    """Limits of motion; keys are joint names or patterns such as `*_joint[1-4]`.
+
+    Attributes:
+        velocity: [rad/s or m/s].
+        acceleration: [rad/s² or m/s²].
+        margin: Distance kept from the model's joint stops [rad or m].
+    """
+
+    velocity: dict[str, float]
+    acceleration: dict[str, float]
+    margin: float = 0.0
+
+
+class GripperSection(Section, frozen=True):
+    """A gripper with one motor.
+
+    Attributes:
+        joint: Joint the motor drives.
+        actuator: MuJoCo actuator of that joint.
+        open: Joint value when open [rad or m].
+        closed: Joint value when closed.
+        home: Opening at home, 0 closed to 1 open.
+        velocity: Limit of the opening's speed [1/s].
+        acceleration: Limit of the opening's acceleration [1/s²].
+    """
+
+    joint: str
+    actuator: str
+    open: float
+    closed: float
+    home: float = 1.0
+    velocity: float = 5.0
+    acceleration: float = 150.0
+
+
+class CameraSection(Section, frozen=True):
+    """A camera of the rig; `body` and `position` add one to the model.
+
+    Attributes:
+        name: Stream name.
+        mujoco_name: Camera in the model; the stream name when left out.
+        width: Native width [px].
+        height: Native height [px].
+        eye: `left` or `right` for the operator's stereo view.
+        body: Body to mount a new camera on (`world` for a fixed one).
+        position: Its position in that body [m].
+        x_axis: Image right, in the body's frame.
+        y_axis: Image up, in the body's frame.
+        fovy_deg: Vertical field of view of a new camera [deg].
+    """
+
+    name: str
+    mujoco_name: str = ""
+    width: int = 640
+    height: int = 480
+    eye: Literal["left", "right", ""] = ""
+    body: str = ""
+    position: Triple | None = None
+    x_axis: Triple = (0.0, -1.0, 0.0)
+    y_axis: Triple = (0.0, 0.0, 1.0)
+    fovy_deg: float = 60.0
+
+
+class SceneSection(Section, frozen=True):
+    """What stands around a simulated robot.
+
+    Attributes:
+        file: MJCF file with objects, lights and cameras, relative to the rig file.
+        ambient: Ambient brightness of the headlight, 0..1; left out keeps the model's.
+        diffuse: Diffuse brightness of the headlight, 0..1; left out keeps the model's.
+    """
+
+    file: str = ""
+    ambient: float | None = None
+    diffuse: float | None = None
+
+
+class CollisionSection(Section, frozen=True):
+    """Which geoms collide.
+
+    Attributes:
+        groups: Geom groups that are made to collide though the model says otherwise.
+        ignore: Pairs of body names that never count.
+    """
+
+    groups: tuple[int, ...] = ()
+    ignore: tuple[tuple[str, str], ...] = ()
+
+
+class RigFile(Section, frozen=True, kw_only=True):
+    """A whole rig file.
+
+    Attributes:
+        name: Name of the rig.
+        description: One line for lists.
+        model: Where the robot's model is.
+        arms: `left` and/or `right`.
+        torso: Waist, when it is driven.
+        head: Neck, when there is one.
+        locked: Joints that are not driven, and where they stay; all others stay at home.
+        home: Start posture.
+        posture: Where redundant joints like to be; home for joints not named.
+        limits: Velocity and acceleration.
+        grippers: `left` and/or `right`.
+        cameras: Cameras of the rig.
+        scene: What stands around a simulated robot.
+        collision: Which geoms collide.
+        sections: Sections `retarget` does not read.
+    """
+
+    name: str
+    description: str = ""
+    model: ModelSection
+    arms: dict[Literal["left", "right"], LimbSection]
+    torso: TorsoSection | None = None
+    head: LimbSection | None = None
+    locked: dict[str, float] = {}
+    home: HomeSection = HomeSection()
+    posture: dict[str, float] = {}
+    limits: LimitsSection
+    grippers: dict[Literal["left", "right"], GripperSection] = {}
+    cameras: tuple[CameraSection, ...] = ()
+    scene: SceneSection = SceneSection()
+    collision: CollisionSection = CollisionSection()
+    sections: dict[str, Any] = {}
+
+
+_OWN_KEYS = tuple(key for key in RigFile.__struct_fields__ if key != "sections")
+
+
+def builtin_rigs() -> tuple[str, ...]:
+    """Names of the rigs that are shipped."""
+    return tuple(sorted(path.stem for path in RIGS_DIR.glob("*.toml")))
+
+
+def find_rig(name: str | Path) -> Path:
+    """Path of a built-in rig, or of a user's own file.
+
+    Raises:
+        UnknownRigError: Neither exists.
+    """
+    text = str(name)
+    builtin = RIGS_DIR / f"{text}.toml"
+    if text in builtin_rigs():
+        return builtin
+    path = Path(text).expanduser()
+    if path.suffix == ".toml" and path.is_file():
+        return path.resolve()
+    raise UnknownRigError(text, builtin_rigs())
+
+
+def read_rig(path: Path) -> RigFile:
+    """Read one rig file.
+
+    Raises:
+        RigFileError: It is not TOML, a key is unknown or missing, or a value has the wrong type.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RigFileError(f"{path}: not a TOML file: {error}") from error
+    own = {key: value for key, value in content.items() if key in _OWN_KEYS}
+    others = {key: value for key, value in content.items() if key not in _OWN_KEYS}
+    for key in others:
+        close = difflib.get_close_matches(key, _OWN_KEYS, n=1, cutoff=0.8)
+        if close:
+            raise RigFileError(f"{path}: unknown section {key!r}; did you mean {close[0]!r}?")
+    try:
+        return msgspec.convert({**own, "sections": others}, RigFile)
+    except msgspec.ValidationError as error:
+        raise RigFileError(f"{path}: {error}; {_known_keys(str(error))}") from error
+
+
+def _known_keys(message: str) -> str:
+    """The keys the section that `message` complains about may have."""
+    sections: dict[str, type[Section]] = {
+        "tip": TipSection,
+        "model": ModelSection,
+        "arms": LimbSection,
+        "head": LimbSection,
+        "torso": TorsoSection,
+        "home": HomeSection,
+        "limits": LimitsSection,
+        "grippers": GripperSection,
+        "cameras": CameraSection,
+        "scene": SceneSection,
+        "collision": CollisionSection,
+    }
+    place = message.rpartition("`$")[2]
+    for name, section in sections.items():
+        if name in place:
+            return f"keys of [{name}]: {', '.join(section.__struct_fields__)}"
+    return f"sections of a rig file: {', '.join(_OWN_KEYS)}"

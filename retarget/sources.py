@@ -1,0 +1,61 @@
+"""Find a robot's model file: in an installed package, or at the user's own path."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+from retarget.errors import MissingModelPackageError, ModelFileError
+from retarget.rigfile import ModelSection
+
+
+def find_model(rig: str, section: ModelSection, rig_dir: Path) -> Path:
+    """Path of the model file of `section`.
+
+    Raises:
+        MissingModelPackageError: The package is not installed; says what installs it.
+        ModelFileError: The file does not exist.
+    """
+    if section.package:
+        return _in_package(rig, section)
+    path = Path(section.path).expanduser()
+    path = path if path.is_absolute() else rig_dir / path
+    if not path.is_file():
+        raise ModelFileError(f"rig {rig!r}: no model file {path}")
+    return path.resolve()
+
+
+def _in_package(rig: str, section: ModelSection) -> Path:
+    """Model file among the modules or the data files of an installed package."""
+    name = section.distribution or section.package.replace("_", "-")
+    install = f'pip install "telecap[{section.extra}]"' if section.extra else f"pip install {name}"
+    spec = importlib.util.find_spec(section.package)
+    if spec is None:
+        raise MissingModelPackageError(rig, section.package, install)
+    for folder in spec.submodule_search_locations or ():
+        candidate = Path(folder) / section.path
+        if candidate.is_file():
+            return candidate
+    data_file = _data_file(name, section.path)
+    if data_file is not None:
+        return data_file
+    raise ModelFileError(
+        f"rig {rig!r}: the package {section.package!r} is installed but has no {section.path!r}; "
+        f"another version may have it: {install} --upgrade"
+    )
+
+
+def _data_file(distribution: str, path: str) -> Path | None:
+    """A data file that a wheel put outside its modules (`share/…`), found from its record."""
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    wanted = PurePosixPath(path).parts
+    for file in files:
+        if file.parts[-len(wanted) :] == wanted:
+            found = Path(str(file.locate())).resolve()
+            if found.is_file():
+                return found
+    return None

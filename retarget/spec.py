@@ -1,0 +1,197 @@
+"""From a rig file to a compiled MuJoCo model: robot, tips, cameras, scene, home keyframe."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from retarget.errors import ModelFileError, NoJointsError, RigFileError, UnknownNameError
+from retarget.frames import Array
+from retarget.rigfile import CameraSection, GripperSection, RigFile, SceneSection, TipSection
+from retarget.urdf import UrdfReport, is_urdf, urdf_spec
+
+HOME_KEY = "home"
+"""Keyframe of every compiled rig: robot at home, objects at their start."""
+
+_HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
+_FREE = int(mujoco.mjtJoint.mjJNT_FREE)
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def quiet_compiler() -> Iterator[None]:
+    """Send MuJoCo's warnings to the log, not to stderr and a file in the working directory."""
+    previous = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: _log.debug("mujoco: %s", message))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        mujoco.set_mju_user_warning(previous)
+
+
+def load_spec(path: Path, file: RigFile, rig_dir: Path) -> tuple[Any, UrdfReport]:
+    """Read a model file as an `MjSpec`, and report what a URDF had to leave behind.
+
+    Raises:
+        ModelFileError: MuJoCo cannot read it.
+        NoJointsError: It has no joints.
+    """
+    report = UrdfReport()
+    section = file.model
+    with quiet_compiler():
+        if section.format == "urdf" or (section.format == "auto" and is_urdf(path)):
+            folders = [rig_dir / folder for folder in section.package_dirs]
+            spec, report = urdf_spec(path, folders)
+        else:
+            spec = _parse(path)
+    if not any(int(joint.type) != _FREE for joint in spec.joints):
+        raise NoJointsError(f"{path}: the model has no joints; is it the whole robot?")
+    return spec, report
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return mujoco.MjSpec.from_file(str(path))
+    except ValueError as error:
+        raise ModelFileError(f"{path}: MuJoCo cannot read it: {error}") from error
+
+
+def compile_spec(spec: Any, where: str) -> Any:
+    """Compile; a failure says which rig or file it was."""
+    try:
+        with quiet_compiler():
+            return spec.compile()
+    except ValueError as error:
+        raise ModelFileError(f"{where}: MuJoCo cannot compile it: {error}") from error
+
+
+def keyframe_values(spec: Any, name: str, where: str) -> dict[str, float]:
+    """Hinge and slide joint values of a keyframe of the model, by joint name."""
+    if not name:
+        return {}
+    known = [key.name for key in spec.keys]
+    if name not in known:
+        raise UnknownNameError("keyframe", name, known, where)
+    model = compile_spec(spec, where)
+    qpos = model.key(name).qpos
+    return {
+        model.joint(j).name: float(qpos[model.jnt_qposadr[j]])
+        for j in range(model.njnt)
+        if model.jnt_type[j] == _HINGE or model.jnt_type[j] == _SLIDE
+    }
+
+
+def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
+    """Fix the base, drop the model's keyframes (their size is about to change), add the tips."""
+    for key in list(spec.keys):
+        spec.delete(key)
+    if file.model.base == "fixed":
+        for joint in list(spec.joints):
+            if int(joint.type) == _FREE:
+                spec.delete(joint)
+    for geom in spec.geoms:
+        if geom.group in file.collision.groups:
+            geom.contype, geom.conaffinity = 1, 1
+    limbs = [*file.arms.values(), *([file.head] if file.head else [])]
+    for limb in limbs:
+        _add_tip(spec, limb.tip, where)
+
+
+def _body(spec: Any, name: str, where: str) -> Any:
+    body = spec.worldbody if name == "world" else spec.body(name)
+    if body is None:
+        raise UnknownNameError("body", name, [b.name for b in spec.bodies], where)
+    return body
+
+
+def _add_tip(spec: Any, tip: TipSection, where: str) -> None:
+    x, y, z, w = tip.quat_xyzw
+    body = _body(spec, tip.body, where)
+    if any(site.name == tip.site for site in spec.sites):
+        raise RigFileError(f"{where}: the model already has a site {tip.site!r}; choose another")
+    body.add_site(name=tip.site, pos=list(tip.offset), quat=[w, x, y, z], group=4, size=[0.005] * 3)
+
+
+def add_cameras(spec: Any, cameras: tuple[CameraSection, ...], where: str) -> None:
+    """Add the cameras the rig mounts itself; check that the others exist."""
+    known = [camera.name for camera in spec.cameras]
+    for camera in cameras:
+        name = camera.mujoco_name or camera.name
+        if camera.position is None:
+            if name not in known:
+                raise UnknownNameError("camera", name, known, where)
+            continue
+        _body(spec, camera.body or "world", where).add_camera(
+            name=name,
+            pos=list(camera.position),
+            quat=_camera_quat_wxyz(camera),
+            fovy=camera.fovy_deg,
+            resolution=[camera.width, camera.height],
+        )
+
+
+def _camera_quat_wxyz(camera: CameraSection) -> list[float]:
+    """Rotation of a camera from its image axes, made orthonormal with x kept."""
+    x = np.asarray(camera.x_axis) / np.linalg.norm(camera.x_axis)
+    y = np.asarray(camera.y_axis) - x * (x @ np.asarray(camera.y_axis))
+    y = y / np.linalg.norm(y)
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, np.column_stack([x, y, np.cross(x, y)]).ravel())
+    return [float(value) for value in quat]
+
+
+def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
+    """Attach the scene's objects, lights and cameras to the world."""
+    if scene.ambient is not None:
+        spec.visual.headlight.ambient = [scene.ambient] * 3
+    if scene.diffuse is not None:
+        spec.visual.headlight.diffuse = [scene.diffuse] * 3
+    if not scene.file:
+        return
+    path = rig_dir / scene.file
+    if not path.is_file():
+        raise ModelFileError(f"no scene file {path}")
+    with quiet_compiler():
+        spec.attach(_parse(path), prefix="", frame=spec.worldbody.add_frame())
+
+
+def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[GripperSection]) -> None:
+    """Write the keyframe `home`: named joints, coupled joints, position actuators, grippers."""
+    key = model.key(HOME_KEY).id
+    qpos: Array = model.qpos0.copy()
+    for name, value in joints.items():
+        qpos[model.joint(name).qposadr[0]] = value
+    for eq in range(model.neq):
+        if model.eq_type[eq] == int(mujoco.mjtEq.mjEQ_JOINT) and model.eq_obj2id[eq] >= 0:
+            follower = model.jnt_qposadr[model.eq_obj1id[eq]]
+            leader = model.jnt_qposadr[model.eq_obj2id[eq]]
+            moved = qpos[leader] - model.qpos0[leader]
+            poly = np.polynomial.Polynomial(np.ravel(model.eq_data[eq])[:5])
+            qpos[follower] = model.qpos0[follower] + float(poly(moved))
+    model.key_qpos[key] = qpos
+    model.key_ctrl[key] = _holding_ctrl(model, qpos)
+    for gripper in grippers:
+        value = gripper.closed + gripper.home * (gripper.open - gripper.closed)
+        model.key_ctrl[key, model.actuator(gripper.actuator).id] = value
+
+
+def _holding_ctrl(model: Any, qpos: Array) -> Array:
+    """Control of each actuator that holds `qpos`: the joint value for position actuators."""
+    ctrl = np.zeros(model.nu)
+    for a in range(model.nu):
+        is_joint = model.actuator_trntype[a] == int(mujoco.mjtTrn.mjTRN_JOINT)
+        is_position = model.actuator_biasprm[a, 1] == -model.actuator_gainprm[a, 0] != 0
+        if is_joint and is_position:
+            ctrl[a] = qpos[model.jnt_qposadr[model.actuator_trnid[a, 0]]]
+            if model.actuator_ctrllimited[a]:
+                ctrl[a] = np.clip(ctrl[a], *model.actuator_ctrlrange[a])
+    return ctrl

@@ -1,0 +1,262 @@
+"""From controller buttons to session intents. Pure; a rig file may map every button otherwise.
+
+```toml
+[bindings]
+deadman = "squeeze"            # of each side, held
+hold_s = 1.0                   # from when on a press is a hold
+[bindings.right]
+primary = { press = "record_toggle", review_press = "save_success" }
+secondary = { press = "pause_toggle", review_press = "save_failure" }
+[bindings.left]
+secondary = { press = "estop" }
+primary = { hold = "reset_or_home", review_tap = "discard" }
+```
+A button named in the rig replaces that button's whole entry; `{}` frees it. `press` acts when the
+button goes down, `hold` once it was down for `hold_s`, `tap` when it comes up before that; a
+`review_` gesture replaces the plain one while a take waits for its label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from teleop.effects import Asked, Pair, Tracked, View
+from teleop.errors import BindingError
+from teleop.intents import Intent, IntentArgs
+from teleop.protocol import (
+    HEAD_BIT,
+    LEFT_CONTROLLER_BIT,
+    LEFT_HAND_BIT,
+    RIGHT_CONTROLLER_BIT,
+    RIGHT_HAND_BIT,
+)
+from teleop.samples import Button, Motion, Recording, Tracking
+
+SideName = Literal["left", "right"]
+Gesture = Literal["press", "hold", "tap"]
+
+BUTTONS = {
+    "trigger": Button.TRIGGER,
+    "squeeze": Button.SQUEEZE,
+    "thumbstick": Button.THUMBSTICK,
+    "primary": Button.PRIMARY,
+    "secondary": Button.SECONDARY,
+    "menu": Button.MENU,
+}
+GESTURES = ("press", "hold", "tap", "review_press", "review_hold", "review_tap")
+ACTIONS = (
+    *(intent.value for intent in Intent),
+    "save_success",
+    "save_failure",
+    "pause_toggle",
+    "reset_or_home",
+)
+DEFAULTS: dict[SideName, dict[str, dict[str, str]]] = {
+    "right": {
+        "primary": {"press": "record_toggle", "review_press": "save_success"},
+        "secondary": {"press": "pause_toggle", "review_press": "save_failure"},
+    },
+    "left": {
+        "secondary": {"press": "estop"},
+        "primary": {"hold": "reset_or_home", "review_tap": "discard"},
+    },
+}
+CONTROLLER_BITS: tuple[tuple[SideName, int, int], ...] = (
+    ("left", LEFT_CONTROLLER_BIT, LEFT_HAND_BIT),
+    ("right", RIGHT_CONTROLLER_BIT, RIGHT_HAND_BIT),
+)
+SQUEEZE_ON, SQUEEZE_OFF = 0.7, 0.3
+"""Analogue squeeze: pressed above, released below, unchanged in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """What each button does.
+
+    Attributes:
+        actions: Action by (side, button, gesture).
+        deadman: Button that must be held for its arm to follow.
+        hold_ns: From when on a press is a hold [ns].
+    """
+
+    actions: Mapping[tuple[SideName, Button, str], str]
+    deadman: Button = Button.SQUEEZE
+    hold_ns: int = 1_000_000_000
+
+    @classmethod
+    def from_rig(cls, section: Mapping[str, Any] | None = None) -> Bindings:
+        """Bindings of a rig file's `[bindings]` section over the defaults.
+
+        Raises:
+            BindingError: A side, button, gesture or action does not exist, a deadman has a second
+                meaning, or no button is left for the e-stop.
+        """
+        section = dict(section or {})
+        deadman = _button(section.pop("deadman", "squeeze"))
+        hold_s = section.pop("hold_s", 1.0)
+        if not isinstance(hold_s, (int, float)) or not 0.1 <= hold_s <= 10.0:
+            raise BindingError(f"bindings.hold_s must be 0.1 to 10 seconds, got {hold_s!r}")
+        actions: dict[tuple[SideName, Button, str], str] = {}
+        for side, defaults in DEFAULTS.items():
+            table = {**defaults, **section.pop(side, {})}
+            for name, gestures in table.items():
+                for gesture, action in gestures.items():
+                    _check(side, name, gesture, action)
+                    actions[side, _button(name), gesture] = action
+        if section:
+            raise BindingError(f"bindings has unknown keys {sorted(section)}; sides: left, right")
+        if any(button is deadman for _, button, _ in actions):
+            raise BindingError(f"{deadman.name} is the deadman; it cannot have another meaning")
+        if Intent.ESTOP not in actions.values():
+            raise BindingError("bindings leave no button for estop; bind one to it")
+        return cls(actions, deadman, round(hold_s * 1e9))
+
+
+def _button(name: object) -> Button:
+    if not isinstance(name, str) or name not in BUTTONS:
+        raise BindingError(f"no button {name!r}; buttons: {sorted(BUTTONS)}")
+    return BUTTONS[name]
+
+
+def _check(side: str, button: str, gesture: str, action: str) -> None:
+    where = f"bindings.{side}.{button}"
+    if gesture not in GESTURES:
+        raise BindingError(f"{where} has no gesture {gesture!r}; gestures: {list(GESTURES)}")
+    if action not in ACTIONS:
+        raise BindingError(f"{where}.{gesture} is {action!r}; actions: {list(ACTIONS)}")
+
+
+@dataclass(slots=True)
+class _ButtonState:
+    down_since_ns: int | None = None
+    held: bool = False  # the hold gesture of this press was given
+
+
+@dataclass(slots=True)
+class ButtonReader:
+    """Edges and hold times of one client's buttons.
+
+    A button that is already down when its controller appears means nothing until it was released,
+    except for the e-stop: that one is better given once too often.
+    """
+
+    bindings: Bindings
+    _known: set[SideName] = field(default_factory=set)
+    _buttons: dict[tuple[SideName, Button], _ButtonState] = field(default_factory=dict)
+    _squeezed: dict[SideName, bool] = field(default_factory=dict)
+
+    def read(self, frame: Any, view: View, now_ns: int) -> tuple[Tracked, list[Asked]]:
+        """Facts and intents of one OPERATOR_FRAME row.
+
+        Args:
+            frame: OPERATOR_FRAME row.
+            view: The session now: some buttons mean different things in different states.
+            now_ns: Host time [ns].
+        """
+        asked: list[Asked] = []
+        has_buttons, deadman = [False, False], [False, False]
+        presence = int(frame["presence"])
+        for index, (side, bit, _) in enumerate(CONTROLLER_BITS):
+            if not presence & bit:
+                self._known.discard(side)
+                continue
+            has_buttons[index] = True
+            down = self._down(side, frame[f"{side}_controller"])
+            deadman[index] = bool(down & self.bindings.deadman)
+            asked += self._gestures(side, down, view, now_ns)
+        tracked = Tracked(
+            t_pose_ns=int(frame["t_ns"]),
+            head_valid=bool(presence & HEAD_BIT) and _valid(int(frame["head_flags"])),
+            hands_valid=hands_valid(frame),
+            has_buttons=(has_buttons[0], has_buttons[1]),
+            deadman=(deadman[0], deadman[1]),
+        )
+        return tracked, asked
+
+    def _down(self, side: SideName, controller: Any) -> Button:
+        down = Button(int(controller["buttons"]) & 0x3F)
+        squeeze = float(controller["squeeze"])
+        was = self._squeezed.get(side, False)
+        squeezed = squeeze > (SQUEEZE_OFF if was else SQUEEZE_ON)
+        self._squeezed[side] = squeezed
+        return down | Button.SQUEEZE if squeezed else down
+
+    def _gestures(self, side: SideName, down: Button, view: View, now_ns: int) -> list[Asked]:
+        first = side not in self._known
+        self._known.add(side)
+        asked = []
+        for button in Button:
+            state = self._buttons.setdefault((side, button), _ButtonState())
+            gesture = self._gesture(state, bool(down & button), first, now_ns)
+            action = self._action(side, button, gesture, view) if gesture else None
+            if first and down & button:
+                pressed = self._action(side, button, "press", view)
+                action = pressed if pressed == Intent.ESTOP else None
+            if action:
+                asked += resolve(action, view, f"{side} {button.name.lower()}")  # type: ignore[union-attr]
+        return asked
+
+    def _gesture(self, state: _ButtonState, down: bool, first: bool, now_ns: int) -> Gesture | None:
+        if first:
+            # Not an edge: it may have been down for long. `held` spends this press.
+            state.down_since_ns, state.held = (now_ns, True) if down else (None, False)
+            return None
+        since = state.down_since_ns
+        if down and since is None:
+            state.down_since_ns, state.held = now_ns, False
+            return "press"
+        if down and since is not None and not state.held:
+            if now_ns - since >= self.bindings.hold_ns:
+                state.held = True
+                return "hold"
+            return None
+        if not down and since is not None:
+            state.down_since_ns = None
+            return None if state.held else "tap"
+        return None
+
+    def _action(self, side: SideName, button: Button, gesture: str, view: View) -> str | None:
+        actions = self.bindings.actions
+        if view.recording is Recording.REVIEW:
+            review = actions.get((side, button, f"review_{gesture}"))
+            if review is not None:
+                return review
+        return actions.get((side, button, gesture))
+
+
+def resolve(action: str, view: View, by: str) -> list[Asked]:
+    """Intent of an action in the present state; empty where it means nothing."""
+    match action:
+        case "save_success":
+            return [Asked(Intent.SAVE, IntentArgs(outcome="success"), by)]
+        case "save_failure":
+            return [Asked(Intent.SAVE, IntentArgs(outcome="failure"), by)]
+        case "pause_toggle":
+            toggle = {Recording.RECORDING: Intent.PAUSE, Recording.PAUSED: Intent.RESUME}
+            return [Asked(toggle[view.recording], by=by)] if view.recording in toggle else []
+        case "reset_or_home":
+            if view.motion is Motion.ESTOP:
+                return [Asked(Intent.ESTOP_RESET, by=by)]
+            idle = view.motion in (Motion.IDLE, Motion.HOLD)
+            return [Asked(Intent.HOME, by=by)] if idle else []
+        case _:
+            return [Asked(Intent(action), by=by)]
+
+
+def hands_valid(frame: Any) -> Pair:
+    """Whether each side has a usable pose: its controller's grip, without one its hand."""
+    presence = int(frame["presence"])
+
+    def usable(side: SideName, controller_bit: int, hand_bit: int) -> bool:
+        if presence & controller_bit:
+            return _valid(int(frame[f"{side}_controller"]["flags"]))
+        return bool(presence & hand_bit) and _valid(int(frame[f"{side}_hand"]["flags"]))
+
+    left, right = (usable(*bits) for bits in CONTROLLER_BITS)
+    return left, right
+
+
+def _valid(flags: int) -> bool:
+    return flags & Tracking.VALID == Tracking.VALID

@@ -1,0 +1,1 @@
+"""The commands behind `telecap`, a module per kind of work."""

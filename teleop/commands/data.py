@@ -1,0 +1,107 @@
+"""`telecap check`, `repair` and `export …`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from recorder import Episode
+from recorder.export.lerobot import export_lerobot
+from recorder.quality import check_episode
+from recorder.repair import repair_dataset
+from teleop.commands.shared import (
+    DEFAULT_DATASET,
+    VERDICT_COLOUR,
+    JsonFlag,
+    episode_paths,
+    err,
+    open_dataset,
+    out,
+    require_dataset,
+)
+
+
+def check(
+    paths: Positional[list[Path]],
+    *,
+    as_json: JsonFlag = False,
+) -> int:
+    """Check episodes or whole datasets: rates, gaps, drops, clocks, skew, jerk, saturation.
+
+    The exit code is 0 when nothing failed, 1 when an episode failed.
+
+    Args:
+        paths: Episode or dataset directories.
+        as_json: Print a JSON list.
+    """
+    found = [p for path in paths for p in episode_paths(path)]
+    reports = [(p, check_episode(Episode(p))) for p in found]
+    if as_json:
+        print(json.dumps([{"path": str(p), **r.to_dict()} for p, r in reports]))  # noqa: T201
+    else:
+        for path, report in reports:
+            colour = VERDICT_COLOUR[report.verdict]
+            out.print(f"[{colour}]{report.verdict}[/]  {path.name}")
+            for finding in report.findings:
+                out.print(f"      {finding.level}: {finding.message}")
+    return 1 if any(r.verdict == "fail" for _, r in reports) else 0
+
+
+def repair(dataset: Positional[Path] = DEFAULT_DATASET) -> int:
+    """Finish the episodes a crash left open. Runs by itself whenever a dataset is recorded into.
+
+    Args:
+        dataset: Dataset directory.
+    """
+    require_dataset(dataset)
+    repaired = repair_dataset(dataset)
+    for r in repaired:
+        out.print(
+            f"recovered {r.id}: {r.rows} rows, {r.pictures} pictures, "
+            f"{r.lost_bytes} bytes of torn tail cut"
+        )
+    if not repaired:
+        out.print("nothing to repair")
+    return 0
+
+
+def lerobot(
+    dataset: Positional[Path],
+    output: Positional[Path],
+    *,
+    fps: int = 30,
+    action: Literal["requested", "sent", "measured"] = "requested",
+    cameras: tuple[str, ...] = (),
+    outcome: Literal["success", "any"] = "any",
+    force: bool = False,
+) -> int:
+    """Export a dataset in LeRobot's v3 format.
+
+    Args:
+        dataset: Dataset directory.
+        output: Directory to write; must not exist unless forced.
+        fps: Rate of the rows.
+        action: Which joint stream becomes the action.
+        cameras: Cameras to export; all when empty.
+        outcome: Only successful takes, or any that was not discarded.
+        force: Replace an existing output.
+    """
+    rows = [r for r in open_dataset(dataset).episodes() if outcome in ("any", r.outcome)]
+    with err.status("exporting …") as status:
+        report = export_lerobot(
+            [Episode(Path(r.path)) for r in rows],
+            output,
+            fps=fps,
+            action=action,
+            cameras=list(cameras) or None,
+            progress=lambda share, what: status.update(f"{share:4.0%} {what}"),
+            force=force,
+        )
+    out.print(
+        f"{report.episodes} episodes, {report.frames} rows "
+        f"({report.invalid_rows} marked invalid) in {report.seconds:.1f} s: {report.path}"
+    )
+    return 0

@@ -1,0 +1,145 @@
+"""`telecap run`, `demo` and `replay`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from teleop.commands.shared import DEFAULT_DATASET, JsonFlag, UsageError, err, out
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def run(
+    rig: str = "openarm",
+    dataset: Path = DEFAULT_DATASET,
+    *,
+    task: str = "",
+    operator: str = "",
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str = "",
+    tls: bool = False,
+    render: Literal["auto", "cpu", "gpu"] = "auto",
+    countdown_s: float = 0.0,
+    seed: int = 0,
+) -> int:
+    """Serve a rig until stopped: console page at /, headset page at /xr.
+
+    Args:
+        rig: Built-in rig name, or path of your own rig file.
+        dataset: Where episodes are stored.
+        task: Language instruction stored with every take.
+        operator: Operator profile to use and keep.
+        host: Address to listen on; 0.0.0.0 lets headsets on the network in.
+        port: Port to listen on; 0 picks a free one.
+        token: Token to ask for; a new one is made when empty.
+        tls: Serve https (needed by headset browsers that do not use localhost).
+        render: Render profile of simulated cameras.
+        countdown_s: Seconds between asking for a take and its start.
+        seed: Seed of the simulated scene.
+    """
+    from teleop.supervisor import Supervisor
+    from teleop.system import new_config, page_urls
+
+    _check_port(port)
+    config = new_config(
+        rig=rig,
+        dataset=str(dataset.expanduser().resolve()),
+        task=task,
+        operator=operator,
+        host=host,
+        port=port,
+        token=token,
+        tls=tls,
+        render=render,
+        countdown_s=countdown_s,
+        seed=seed,
+    )
+    stop = _stop_on_signals()
+    with Supervisor(config) as system:
+        with err.status("starting …"):
+            system.start(on_ready=lambda name: err.print(f"  {name} ready"))
+        urls = page_urls(system.url, config.token)
+        out.print(f"[bold]console[/]  {urls['console']}", soft_wrap=True)
+        out.print(f"[bold]headset[/]  {urls['headset']}", soft_wrap=True)
+        if host not in LOOPBACK:
+            _print_qr(urls["headset"])
+        out.print(f"episodes  {config.dataset}\nlogs      {config.run_dir}\nCtrl-C stops.")
+        while not stop.wait(0.1):
+            system.watch()
+        err.print("stopping …")
+    return 0
+
+
+def demo(
+    out_dir: Annotated[Path, tyro.conf.arg(name="out")] = Path("telecap-demo"),
+    *,
+    episodes: int = 3,
+    seed: int = 0,
+    as_json: JsonFlag = False,
+) -> int:
+    """Run the whole system once, with no headset and no robot.
+
+    Starts the real system with the openarm rig in MuJoCo, lets a synthetic operator perform the
+    hand-over task through the real WebSocket, records and checks every take, writes a report and
+    exports a LeRobot dataset.
+
+    Args:
+        out_dir: Where everything is written.
+        episodes: Takes to record.
+        seed: Seed of the scene and of the synthetic operator.
+        as_json: Print one JSON object as the last line.
+    """
+    from teleop.demo import run_demo
+
+    result = run_demo(out_dir, episodes=episodes, seed=seed, console=err if as_json else out)
+    if as_json:
+        print(json.dumps(result))  # noqa: T201 - the contract of --json
+    return 0 if all(e["success"] and e["quality"] != "fail" for e in result["episodes"]) else 1
+
+
+def replay(
+    episode: Positional[Path],
+    *,
+    url: str = "",
+    token: str = "",
+    dataset: Path = DEFAULT_DATASET,
+) -> int:
+    """Stream the operator part of a recorded episode through the system again.
+
+    Args:
+        episode: Episode directory.
+        url: A running system, as `telecap run` printed it; a simulated one is started when empty.
+        token: Token of that system.
+        dataset: Where a system started here stores what is recorded.
+    """
+    from teleop.demo import replay_episode
+
+    result = replay_episode(episode, url=url, token=token, dataset=dataset, console=err)
+    out.print_json(data=result)
+    return 0
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise UsageError(f"port {port} is not between 0 and 65535")
+
+
+def _print_qr(url: str) -> None:
+    import segno
+
+    segno.make(url).terminal(compact=True)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

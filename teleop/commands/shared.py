@@ -1,0 +1,54 @@
+"""What commands share: consoles, argument kinds, and opening what the user named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from recorder import Dataset
+from teleop.errors import TeleopError
+
+JsonFlag = Annotated[bool, tyro.conf.arg(name="json")]
+
+DEFAULT_DATASET = Path("datasets/default")
+VERDICT_COLOUR = {"pass": "green", "warn": "yellow", "fail": "red"}
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class UsageError(TeleopError):
+    """A request that cannot be served as it stands."""
+
+
+def open_dataset(dataset: Path) -> Dataset:
+    """Open a dataset to read or label it.
+
+    Raises:
+        UsageError: There is none at this path.
+    """
+    require_dataset(dataset)
+    return Dataset.open(dataset, repair=False)
+
+
+def require_dataset(dataset: Path) -> None:
+    """Raise `UsageError` where a path holds no dataset."""
+    if not (dataset / "dataset.json").is_file():
+        raise UsageError(f"{dataset} is not a dataset: it has no dataset.json")
+
+
+def episode_paths(path: Path) -> Sequence[Path]:
+    """Episodes at a path: itself, or all of a dataset.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if (path / "dataset.json").is_file():
+        return [Path(r.path) for r in open_dataset(path).episodes()]
+    if (path / "zarr.json").is_file():
+        return [path]
+    raise UsageError(f"{path} is neither an episode (zarr.json) nor a dataset (dataset.json)")

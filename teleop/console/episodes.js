@@ -1,0 +1,107 @@
+/** The list of episodes: verdict, outcome, duration; labels and discards them. */
+
+import { call } from "/static/xr/api.js";
+import { clockText } from "/static/xr/hudmodel.js";
+import { element, setText } from "./dom.js";
+
+/** A discard needs a second click within this time [ms]. */
+const SURE_MS = 3000;
+
+export class EpisodeList {
+  #root;
+  #report;
+  #shown = "";
+
+  /**
+   * @param {HTMLElement} root
+   * @param {(promise: Promise<any>, done: string) => Promise<boolean>} report shows how a call went
+   */
+  constructor(root, report) {
+    this.#root = root;
+    this.#report = report;
+  }
+
+  /** Ask the server again; draws only when something changed. */
+  async refresh() {
+    const answer = await call("/api/episodes");
+    // Names begin with the time, so that their order is the order of recording.
+    const rows = answer.episodes.toSorted((a, b) => (a.id < b.id ? 1 : -1));
+    const key = JSON.stringify(rows);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    setText("episode-count", String(rows.length));
+    const open = new Set([...this.#root.querySelectorAll("details[open]")].map((d) => d.dataset.id));
+    const items = rows.map((row) => this.#item(row, open.has(row.id)));
+    const empty = element("p", { className: "empty", textContent: "No episodes yet" });
+    this.#root.replaceChildren(...(items.length ? items : [empty]));
+  }
+
+  #item(row, isOpen) {
+    const verdict = row.quality ?? "";
+    const summary = element("summary", {},
+      element("span", { className: `mark ${verdict}`, textContent: verdict || "—",
+        title: "automatic quality check" }),
+      element("span", { className: "when", textContent: whenText(row) }),
+      element("span", { textContent: clockText(row.duration_s) }),
+      element("span", { className: row.outcome ?? "dim", textContent: row.outcome ?? "no label" }));
+    const item = element("details", { open: isOpen, dataset: { id: row.id } }, summary);
+    item.append(element("p", { className: "dim", textContent: detailText(row) }),
+      ...this.#editor(row));
+    return item;
+  }
+
+  #editor(row) {
+    const notes = element("textarea", {
+      rows: 2, maxLength: 4096, placeholder: "Notes", value: row.notes,
+    });
+    const label = (outcome) => element("button", {
+      className: outcome === "success" ? "good" : "bad",
+      textContent: outcome === "success" ? "Success" : "Failure",
+      onclick: () => this.#post(row, "label", { outcome, notes: notes.value }, `Labelled ${outcome}`),
+    });
+    const discard = element("button", { textContent: "Discard" });
+    discard.onclick = () => sure(discard, () => this.#post(row, "discard", {}, "Discarded"));
+    const buttons = element("div", { className: "row wide" },
+      label("success"), label("failure"), discard);
+    return [notes, buttons];
+  }
+
+  async #post(row, action, body, done) {
+    const path = `/api/episodes/${encodeURIComponent(row.id)}/${action}`;
+    if (await this.#report(call(path, body), done)) await this.#report(this.refresh(), done);
+  }
+}
+
+/**
+ * Ask for a second click.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {() => void} action
+ */
+export function sure(button, action) {
+  if (button.dataset.sure) {
+    delete button.dataset.sure;
+    button.textContent = button.dataset.label;
+    action();
+    return;
+  }
+  button.dataset.label = button.textContent;
+  button.dataset.sure = "yes";
+  button.textContent = "Really?";
+  setTimeout(() => {
+    delete button.dataset.sure;
+    button.textContent = button.dataset.label;
+  }, SURE_MS);
+}
+
+function whenText({ take, wall_time: wallTime }) {
+  const time = new Date(wallTime).toLocaleString([], {
+    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
+  });
+  return `take ${take}, ${time}`;
+}
+
+function detailText({ task, operator, id, drops, failed }) {
+  const trouble = failed ? "the disk refused data" : drops > 0 ? `${drops} rows lost` : "";
+  return [task, operator, trouble, id].filter(Boolean).join(" · ");
+}

@@ -1,0 +1,96 @@
+/** Shows one status message of the server, and enables the buttons it allows. */
+
+import { COLOURS, MOTION, clockText } from "/static/xr/hudmodel.js";
+import { element, part, setRows, setText } from "./dom.js";
+
+const RECORDING_COLOURS = Object.freeze({
+  idle: COLOURS.grey, countdown: COLOURS.amber, recording: COLOURS.red, paused: COLOURS.amber,
+  review: COLOURS.blue,
+});
+
+/** Conditions named by `data-when` (enabled) and `data-show` (visible) of a button. */
+const CONDITIONS = Object.freeze({
+  estop: (status) => status.motion === "estop",
+  "can-home": (status) => status.motion === "idle" || status.motion === "hold",
+  "can-record": (status) => status.recording === "idle" && status.motion !== "estop",
+  "not-taking": (status) => !isTaking(status),
+  taking: isTaking,
+  recording: (status) => status.recording === "recording",
+  paused: (status) => status.recording === "paused",
+});
+
+/**
+ * @param {any} status `status` message
+ */
+export function showStatus(status) {
+  const motion = MOTION[status.motion] ?? { text: status.motion, colour: COLOURS.grey };
+  badge("motion", motion.text, motion.colour);
+  const arms = ["left", "right"].filter((_, i) => status.engaged[i]);
+  setText("arms", arms.length ? `${arms.join(" and ")} arm engaged` : "no arm engaged");
+  showOperator(status);
+  showRecording(status);
+  showFigures(status);
+  showNotices(status.notices);
+  for (const button of document.querySelectorAll("button[data-when]")) {
+    button.disabled = !CONDITIONS[button.dataset.when](status);
+  }
+  for (const button of document.querySelectorAll("button[data-show]")) {
+    button.hidden = !CONDITIONS[button.dataset.show](status);
+  }
+}
+
+function isTaking({ recording }) {
+  return ["countdown", "recording", "paused"].includes(recording);
+}
+
+function badge(id, text, colour) {
+  setText(id, text);
+  part(id).style.background = colour;
+}
+
+function showOperator({ operator, tracking, calibrated, reach_scale: scale }) {
+  const who = [operator.name, operator.device].filter(Boolean).join(", ");
+  const missing = Object.entries(tracking).filter(([, word]) => word !== "ok");
+  const words = missing.map(([name, word]) => `${name} ${word}`).join(", ") || "ok";
+  const isLost = operator.connected && missing.some(([, word]) => word === "lost");
+  setRows("operator", [
+    ["Operator", operator.connected ? who || "connected" : "none"],
+    ["Tracking", words, isLost ? "bad" : ""],
+    ["Reach", `${calibrated ? "calibrated" : "not calibrated"}, scale ${scale.toFixed(2)}`],
+  ]);
+}
+
+function showRecording(status) {
+  badge("recording", status.recording.toUpperCase(), RECORDING_COLOURS[status.recording]);
+  const time = status.recording === "countdown"
+    ? `starts in ${Math.ceil(status.countdown_s)} s` : clockText(status.recording_s);
+  setText("take", status.take > 0 ? `take ${status.take}   ${time}` : "no take yet");
+  setText("task", status.task);
+  setText("prompt", status.prompt);
+  part("record-buttons").hidden = status.review;
+  part("review").hidden = !status.review;
+  const last = status.last_take;
+  setText("last-take", last ? `Check: ${last.verdict}. ${last.reasons.join("; ")}` : "");
+}
+
+function showFigures({ latency_ms: latency, rates, drops }) {
+  setRows("figures", [
+    ["Pose to command", milliseconds(latency.pose_to_command)],
+    ["Operator link", milliseconds(latency.link_rtt)],
+    ["Lost rows", String(drops), drops > 0 ? "bad" : ""],
+    ...Object.entries(rates).map(([name, hz]) => [name, `${hz.toFixed(hz < 100 ? 1 : 0)} Hz`]),
+  ]);
+}
+
+function milliseconds(value) {
+  return typeof value === "number" ? `${value.toFixed(1)} ms` : "—";
+}
+
+function showNotices(notices) {
+  part("notices-card").hidden = notices.length === 0;
+  const text = notices.join("\n");
+  const list = part("notices");
+  if (list.dataset.text === text) return;
+  list.dataset.text = text;
+  list.replaceChildren(...notices.map((notice) => element("li", { textContent: notice })));
+}

@@ -1,0 +1,328 @@
+"""The control law: session, operator frame and robot state in, targets and joint commands out.
+
+Pure: no bus, no clock; times are arguments. One `tick` a slot of the control grid; `revise` makes
+the present tick again when a newer pose arrives before the next slot, inside the same limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retarget import OneEuroConfig, Retargeter, Rig, Solution, Targets, Verdict
+from retarget.frames import pose_to_matrix
+from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
+from teleop.following import Follower, HandSample, hand_sample, head_sample
+from teleop.samples import SIDES, Motion, RobotStatus
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """Settings of a `ControlCore`.
+
+    Attributes:
+        rate_hz: Ticks per second.
+        stale_ns: Session, frame or state older than this stops the arms [ns].
+        deviation_rad: Farthest the measured joints may be from the commanded ones.
+        deviation_ns: For how long [ns].
+        rest_rad_s: Joints slower than this are at rest; a clutch closes only at rest.
+        homing_speed: Share of the rig's limits used to go home.
+        home_rad: Joints this near to home have arrived.
+        smoothing: One-Euro filter of the operator's poses; None passes them unfiltered.
+    """
+
+    rate_hz: int = 200
+    stale_ns: int = 100_000_000
+    deviation_rad: float = 0.35
+    deviation_ns: int = 50_000_000
+    rest_rad_s: float = 0.02
+    homing_speed: float = 0.3
+    home_rad: float = 2e-3
+    smoothing: OneEuroConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What one tick or revision produced.
+
+    Attributes:
+        command: `command/requested` row.
+        targets: What was asked of the retargeter.
+        answer: Its answer.
+        stamp: What the rows of this tick have in common.
+        events: (kind, data) pairs for `events/control`.
+    """
+
+    command: Row
+    targets: Targets
+    answer: Solution
+    stamp: Stamp
+    events: tuple[tuple[str, dict[str, Any]], ...]
+
+    @property
+    def target(self) -> Row:
+        """A new `target` row; made on demand, as the command must not wait for it."""
+        return target_row(self.targets, self.stamp)
+
+    @property
+    def solution(self) -> Row:
+        """A new `solution` row; `t_solve_ns` is left to the caller, who has a clock."""
+        return solution_row(self.answer, self.stamp)
+
+
+class ControlCore:
+    """Follows the operator where and when the session allows it; rests otherwise.
+
+    Attributes:
+        rig: The robot.
+        config: Settings.
+    """
+
+    def __init__(self, rig: Rig, config: ControlConfig | None = None) -> None:
+        self.rig = rig
+        self.config = config or ControlConfig()
+        self._retargeter = Retargeter(rig, self.config.rate_hz)
+        self._followers = {tip: Follower(self.config.smoothing) for tip in rig.tips}
+        self._engage_count: dict[str, int] = {}
+        self._started = False
+        self._grippers: Array = np.ones(len(rig.gripper_names))
+        self._dq: Array = np.zeros(len(rig.joint_names))
+        self._tick = -1
+        self._revision = 0
+        self._following = False
+        self._frame: np.void | None = None
+        self._frame_key = (-1, -1)
+        self._frame_used = False
+        self._off_since_ns: int | None = None
+        self._homed: int | None = None
+        self._was_estop = False
+        self._events: list[tuple[str, dict[str, Any]]] = []
+
+    # ------------------------------------------------------------------- API
+    def tick(
+        self,
+        session: np.void | None,
+        frame: np.void | None,
+        state: np.void | None,
+        now_ns: int,
+        tick: int | None = None,
+    ) -> Outputs | None:
+        """One slot of the grid.
+
+        Args:
+            session: Newest `session/state` row, however old; None before the first.
+            frame: Newest `operator/frame` row, however old; None before the first.
+            state: Newest `robot/state` row, however old; None before the first.
+            now_ns: Host time [ns].
+            tick: Number of the slot; counted here when not given.
+
+        Returns:
+            None until the robot's state is known: there is nothing to start from.
+        """
+        self._tick = self._tick + 1 if tick is None else tick
+        self._revision = 0
+        if not self._know_robot(state, now_ns):
+            return None
+        motion = self._motion(session, state, now_ns)
+        self._leave_estop(motion, state)
+        new_frame = self._take_frame(frame)
+        self._following = motion == Motion.ENGAGED and self._frame_fresh(now_ns)
+        if self._following and session is not None:
+            self._follow(session, new_frame)
+        else:
+            self._release_all()
+        targets = self._targets()
+        if motion == Motion.HOMING and session is not None:
+            solution = self._go_home(int(session["home_count"]))
+        else:
+            solution = self._retargeter.step(targets)
+        return self._outputs(targets, solution, now_ns)
+
+    def revise(self, frame: np.void, now_ns: int) -> Outputs | None:
+        """The present tick again, with a pose that came after it.
+
+        Returns:
+            None when the frame changes nothing: no arm follows, or no pose of it is usable.
+        """
+        if not (self._started and self._following) or not self._take_frame(frame):
+            return None
+        if not self._update_followers():
+            return None
+        self._revision += 1
+        targets = self._targets()
+        return self._outputs(targets, self._retargeter.revise(targets), now_ns)
+
+    def restart(self) -> None:
+        """Forget where the robot is (it was put somewhere else) and start from the next state."""
+        self._started = False
+        self._release_all()
+
+    def _motion(self, session: np.void | None, state: np.void | None, now_ns: int) -> Motion:
+        """What the session allows; HOLD when it, or the robot, has fallen silent."""
+        if session is None or not self._fresh(session, now_ns):
+            return Motion.HOLD
+        motion = Motion(session["motion"])
+        silent = state is None or not self._fresh(state, now_ns)
+        return Motion.HOLD if silent and motion != Motion.ESTOP else motion
+
+    # -------------------------------------------------------------- the robot
+    def _know_robot(self, state: np.void | None, now_ns: int) -> bool:
+        """Start from the measured state, and start again when the robot is elsewhere."""
+        if state is None:
+            return self._started
+        if not self._fresh(state, now_ns):
+            self._off_since_ns = None
+            return self._started
+        if not self._started:
+            self._grippers = np.clip(state["gripper"], 0.0, 1.0)
+            self._rebase(state)
+            self._started = True
+            return True
+        self._check_deviation(state, now_ns)
+        return True
+
+    def _check_deviation(self, state: np.void, now_ns: int) -> None:
+        off = np.abs(state["position"] - self._retargeter.q)
+        refused = bool(int(state["status"]) & RobotStatus.REFUSED)
+        if off.max() <= self.config.deviation_rad and not refused:
+            self._off_since_ns = None
+            return
+        if self._off_since_ns is None:
+            self._off_since_ns = now_ns
+        if now_ns - self._off_since_ns >= self.config.deviation_ns:
+            worst = int(np.argmax(off))
+            reason = "refused by the robot" if refused else "deviation"
+            data = {
+                "reason": reason,
+                "joint": self.rig.joint_names[worst],
+                "rad": float(off[worst]),
+            }
+            self._events.append(("rebased", data))
+            self._rebase(state)
+
+    def _rebase(self, state: np.void) -> None:
+        """Continue from where the robot is; grippers keep their grip, clutches close again."""
+        self._retargeter.reset(state["position"], self._grippers)
+        self._dq = np.zeros_like(self._dq)
+        self._off_since_ns = None
+        self._release_all()
+
+    def _leave_estop(self, motion: Motion, state: np.void | None) -> None:
+        """After an e-stop the robot is where its own stop left it."""
+        if self._was_estop and motion != Motion.ESTOP and state is not None:
+            self._rebase(state)
+        self._was_estop = motion == Motion.ESTOP
+
+    # ----------------------------------------------------------- the operator
+    def _fresh(self, row: np.void, now_ns: int) -> bool:
+        return now_ns - int(row["t_ns"]) <= self.config.stale_ns
+
+    def _frame_fresh(self, now_ns: int) -> bool:
+        frame = self._frame
+        return frame is not None and now_ns - int(frame["t_receive_ns"]) <= self.config.stale_ns
+
+    def _take_frame(self, frame: np.void | None) -> bool:
+        """Keep a frame; whether it was a new one."""
+        if frame is None:
+            return False
+        key = (int(frame["seq"]), int(frame["t_receive_ns"]))
+        if key == self._frame_key:
+            return False
+        self._frame, self._frame_key, self._frame_used = frame, key, False
+        return True
+
+    def _sample(self, tip: str) -> HandSample | None:
+        frame = self._frame
+        if frame is None:
+            return None
+        if tip == "head":
+            return head_sample(frame)
+        return hand_sample(frame, "left" if tip == "left_wrist" else "right")
+
+    def _follow(self, session: np.void, new_frame: bool) -> None:
+        """Close and open clutches as the session says; move targets with a new frame."""
+        if new_frame:
+            self._update_followers()
+        wanted = {f"{side}_wrist": bool(session["engaged"][i]) for i, side in enumerate(SIDES)}
+        wanted["head"] = any(wanted.values())
+        counts = {f"{side}_wrist": int(session["engage_count"][i]) for i, side in enumerate(SIDES)}
+        counts["head"] = 0
+        for tip, follower in self._followers.items():
+            if not wanted[tip]:
+                follower.release()
+                continue
+            again = self._engage_count.get(tip) != counts[tip]
+            if again:
+                follower.release()
+            if not follower.following and (again or follower.verdict != Verdict.JUMPED):
+                self._engage(tip, follower, session)
+            if follower.following:
+                self._engage_count[tip] = counts[tip]
+
+    def _engage(self, tip: str, follower: Follower, session: np.void) -> None:
+        sample = self._sample(tip)
+        if sample is None or not self._at_rest(tip):
+            return
+        scale = float(session["reach_scale"])
+        scale = scale if tip != "head" and np.isfinite(scale) and scale > 0 else 1.0
+        T_robot_tip = self.rig.forward(self._retargeter.q)[tip]
+        T_robot_stage = pose_to_matrix(session["T_robot_stage"])
+        follower.engage(sample, T_robot_stage, T_robot_tip, scale, self._opening(tip))
+
+    def _at_rest(self, tip: str) -> bool:
+        """Whether the limb of a tip stands still: a clutch closed on a moving arm would pull."""
+        limb = self.rig.limbs[tip.removesuffix("_wrist")]
+        speed = [abs(self._dq[self.rig.joint_names.index(name)]) for name in limb]
+        return bool(max(speed) <= self.config.rest_rad_s)
+
+    def _opening(self, tip: str) -> float:
+        names, side = self.rig.gripper_names, tip.removesuffix("_wrist")
+        return float(self._grippers[names.index(side)]) if side in names else 1.0
+
+    def _update_followers(self) -> bool:
+        renewed = [f.update(self._sample(tip)) for tip, f in self._followers.items()]
+        return any(renewed)
+
+    def _release_all(self) -> None:
+        for follower in self._followers.values():
+            follower.release()
+
+    def _targets(self) -> Targets:
+        targets = {tip: follower.target for tip, follower in self._followers.items()}
+        openings = {tip: follower.opening for tip, follower in self._followers.items()}
+        return Targets(
+            T_robot_left_wrist=targets.get("left_wrist"),
+            T_robot_right_wrist=targets.get("right_wrist"),
+            T_robot_head=targets.get("head"),
+            gripper_left=openings.get("left_wrist"),
+            gripper_right=openings.get("right_wrist"),
+        )
+
+    # ------------------------------------------------------------------- home
+    def _go_home(self, home_count: int) -> Solution:
+        openings = np.array([self.rig.grippers[s].home for s in self.rig.gripper_names])
+        solution = self._retargeter.step_joints(self.rig.q_home, openings, self.config.homing_speed)
+        off = float(np.abs(solution.q - self.rig.q_home).max())
+        still = float(np.abs(solution.dq).max()) <= self.config.rest_rad_s
+        if off <= self.config.home_rad and still and self._homed != home_count:
+            self._homed = home_count
+            self._events.append(("homed", {"home_count": home_count}))
+        return solution
+
+    # ---------------------------------------------------------------- outputs
+    def _outputs(self, targets: Targets, solution: Solution, now_ns: int) -> Outputs:
+        self._grippers, self._dq = solution.grippers, solution.dq
+        following = any(f.following for f in self._followers.values())
+        frame = self._frame if following else None
+        first_use = frame is not None and not self._frame_used
+        self._frame_used |= first_use
+        seq, t_receive_ns = (0, 0) if frame is None else (frame["seq"], frame["t_receive_ns"])
+        stamp = Stamp(now_ns, self._tick, self._revision, int(seq))
+        events, self._events = tuple(self._events), []
+        command = command_row(self.rig, solution, stamp, int(t_receive_ns), bool(first_use))
+        return Outputs(command, targets, solution, stamp, events)

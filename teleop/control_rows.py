@@ -1,0 +1,80 @@
+"""Rows the control process publishes, made from what the control law decided. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from retarget import Rig, Solution, Targets
+from retarget.frames import matrix_to_pose
+from retarget.targets import TIPS
+from teleop.samples import SIDES, command_dtype, solution_dtype, target_dtype
+
+Row = npt.NDArray[np.void]
+IDENTITY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the three rows of one tick have in common.
+
+    Attributes:
+        t_ns: When they were made [ns].
+        tick: Slot of the control grid.
+        revision: 0 on the grid, then counting revisions.
+        operator_seq: Frame they follow, 0 when none.
+    """
+
+    t_ns: int
+    tick: int
+    revision: int
+    operator_seq: int
+
+    def put(self, row: Row) -> Row:
+        """Write it into a row."""
+        row["t_ns"], row["tick"], row["revision"] = self.t_ns, self.tick, self.revision
+        row["operator_seq"] = self.operator_seq
+        return row
+
+
+def target_row(targets: Targets, stamp: Stamp) -> Row:
+    """`target`: poses as asked; identity and not valid where nothing is asked."""
+    row = np.zeros((), target_dtype())
+    for i, tip in enumerate(TIPS):
+        T_robot_tip = targets.pose(tip)
+        row["valid"][i] = T_robot_tip is not None
+        pose = IDENTITY_POSE if T_robot_tip is None else matrix_to_pose(T_robot_tip)
+        row[f"T_robot_{tip}"] = pose
+    for i, side in enumerate(SIDES):
+        opening = targets.gripper(side)
+        row["gripper"][i] = np.nan if opening is None else opening
+    return stamp.put(row)
+
+
+def solution_row(solution: Solution, stamp: Stamp) -> Row:
+    """`solution`: residuals are NaN for tips that were not asked."""
+    row = np.zeros((), solution_dtype(len(solution.q)))
+    row["position"], row["velocity"] = solution.q, solution.dq
+    row["status"], row["saturation"] = int(solution.status), solution.saturation
+    row["residual"] = _residuals(solution.residuals)
+    row["clearance_m"] = solution.clearance_m
+    return stamp.put(row)
+
+
+def _residuals(residuals: Mapping[str, tuple[float, float]]) -> list[tuple[float, float]]:
+    return [residuals.get(tip, (np.nan, np.nan)) for tip in TIPS]
+
+
+def command_row(
+    rig: Rig, solution: Solution, stamp: Stamp, t_operator_receive_ns: int, first_use: bool
+) -> Row:
+    """`command/requested`."""
+    row = np.zeros((), command_dtype(len(rig.joint_names), len(rig.gripper_names)))
+    row["position"], row["velocity"] = solution.q, solution.dq
+    row["gripper"] = solution.grippers
+    row["t_operator_receive_ns"] = t_operator_receive_ns
+    row["first_use"] = first_use
+    return stamp.put(row)

@@ -1,0 +1,98 @@
+"""The thread that listens to the bus and hands what it hears to the event loop."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from teleop import samples
+from teleop.bus import Bus, Subscriber
+from teleop.gateway.topics import Heard
+
+POLL_NS = 20_000_000
+PROCESSES = ("control", "robot", "cameras", "record")
+
+
+class BusBridge:
+    """Listens in a thread of its own: waiting for shared memory must not stop the event loop.
+
+    Cameras and the recorder wake it; the other topics are looked at every `POLL_NS`.
+
+    Args:
+        bus: Bus of the process; its subscribers are made in the thread that reads them.
+        n_joints: Driven joints of the rig.
+        n_grippers: Grippers of the rig.
+        cameras: Camera names.
+        qpos_dtype: Layout of `sim/qpos`, None without a simulation.
+        deliver: Called in that thread with each batch.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        n_joints: int,
+        n_grippers: int,
+        cameras: Sequence[str],
+        qpos_dtype: np.dtype[np.void] | None,
+        deliver: Callable[[Heard], None],
+    ) -> None:
+        state = samples.robot_state_dtype(n_joints, n_grippers)
+        command = samples.command_dtype(n_joints, n_grippers)
+        self._deliver = deliver
+        self._cameras = {c: bus.subscriber(f"camera/{c}", None, depth=4) for c in cameras}
+        self._recorder = bus.subscriber("recorder/status", None, depth=8)
+        self._robot = bus.subscriber("robot/state", state, depth=64)
+        self._solution = bus.subscriber("solution", samples.solution_dtype(n_joints), depth=64)
+        self._commands = bus.subscriber("command/requested", command, depth=256)
+        self._qpos = bus.subscriber("sim/qpos", qpos_dtype, depth=64) if qpos_dtype else None
+        self._health = {
+            p: bus.subscriber(f"health/{p}", samples.HEALTH, depth=8) for p in PROCESSES
+        }
+        self._waiter = bus.waiter([*self._cameras.values(), self._recorder])
+        self._next_poll_ns = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; returns when the thread has ended."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._waiter.wait(POLL_NS)
+            self._deliver(self._hear())
+
+    def _hear(self) -> Heard:
+        heard = Heard()
+        for name, subscriber in self._cameras.items():
+            picture = subscriber.latest()
+            if picture is not None:
+                heard.pictures.append((name, picture))
+                _count(heard, subscriber)
+        status = self._recorder.latest()
+        if status is not None:
+            heard.recorder = json.loads(status)
+        heard.commands = [message.data for message in self._commands.drain()]
+        heard.robot = self._robot.latest()
+        heard.solution = self._solution.latest()
+        heard.qpos = self._qpos.latest() if self._qpos is not None else None
+        _count(heard, self._commands)
+        _count(heard, self._robot)
+        for process, subscriber in self._health.items():
+            beat = subscriber.latest()
+            if beat is not None:
+                heard.health[process] = int(beat["t_ns"])
+        return heard
+
+
+def _count(heard: Heard, subscriber: Subscriber) -> None:
+    if subscriber.last is not None:
+        heard.counts[subscriber.topic] = subscriber.last.seq + 1

@@ -1,0 +1,35 @@
+"""What one gateway serves, fixed for its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from teleop.protocol import Limits, RigInfo, StreamInfo
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Serving:
+    """What is served, fixed for the life of the gateway.
+
+    Attributes:
+        token: Bearer token.
+        rig: The robot, as told to clients.
+        q_home: Home posture, (nq,).
+        streams: Video streams, by id.
+        control_rate_hz: Rate of the control grid.
+        task: Language instruction.
+        operator: Operator name.
+        limits: What to accept from one client.
+    """
+
+    token: str
+    rig: RigInfo
+    q_home: npt.NDArray[np.float64]
+    streams: tuple[StreamInfo, ...] = ()
+    control_rate_hz: int = 200
+    task: str = ""
+    operator: str = ""
+    limits: Limits = field(default_factory=Limits)

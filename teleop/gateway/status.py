@@ -1,0 +1,143 @@
+"""The status message: the whole picture for headset and console. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from teleop.effects import View
+from teleop.protocol import LastTake, Latency, OperatorInfo, Status, TrackingInfo
+from teleop.protocol.messages import TrackingWord
+from teleop.samples import Motion, Recording, RobotStatus
+
+PROCESS_SILENT_NS = 1_000_000_000
+OUT_OF_REACH_M = 0.05
+
+
+@dataclass(slots=True)
+class Picture:
+    """Everything a status is made of.
+
+    Attributes:
+        view: The session.
+        countdown_ns: Left of the countdown [ns].
+        recorded_ns: Recorded so far [ns].
+        task: Language instruction.
+        operator: Who holds the claim.
+        reach_scale: Robot metres per operator metre.
+        latency: Medians.
+        tracking: Per device.
+        rates: By topic [Hz].
+        recorder: Newest `recorder/status`.
+        health: Time of the newest heartbeat, by process [ns].
+        robot_status: Status bits of the robot.
+        residual_m: Distance of left and right tip from their targets [m].
+    """
+
+    view: View
+    countdown_ns: int = 0
+    recorded_ns: int = 0
+    task: str = ""
+    operator: OperatorInfo = field(default_factory=OperatorInfo)
+    reach_scale: float = 1.0
+    latency: Latency = field(default_factory=Latency)
+    tracking: TrackingInfo = field(default_factory=TrackingInfo)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    recorder: Mapping[str, Any] | None = None
+    health: Mapping[str, int] = field(default_factory=dict)
+    robot_status: RobotStatus = RobotStatus.OK
+    residual_m: tuple[float, float] = (0.0, 0.0)
+
+
+def build_status(picture: Picture, now_ns: int) -> Status:
+    """The status message at `now_ns`."""
+    view = picture.view
+    recorder = picture.recorder or {}
+    return Status(
+        motion=view.motion.name.lower(),
+        engaged=view.engaged,
+        recording=view.recording.name.lower(),
+        take=view.take,
+        countdown_s=round(picture.countdown_ns / 1e9, 2),
+        recording_s=round(picture.recorded_ns / 1e9, 2),
+        task=picture.task,
+        prompt=prompt(view),
+        review=view.recording is Recording.REVIEW,
+        operator=picture.operator,
+        calibrated=view.calibrated,
+        reach_scale=picture.reach_scale,
+        latency_ms=picture.latency,
+        tracking=picture.tracking,
+        rates=dict(picture.rates),
+        drops=int(recorder.get("drops", 0)),
+        notices=tuple(_notices(picture, now_ns)),
+        last_take=_last_take(recorder.get("last")),
+    )
+
+
+def prompt(view: View) -> str:
+    """What the operator should do next: the first line that applies."""
+    engaged = any(view.engaged)
+    lines = (
+        (view.motion is Motion.ESTOP, "Emergency stop. Release both grips, then hold X for 1 s."),
+        (view.motion is Motion.HOMING, "The robot goes home."),
+        (view.recording is Recording.REVIEW, "How was it? A: success, B: failure, X: discard."),
+        (view.recording is Recording.COUNTDOWN, "Recording starts in a moment."),
+        (not view.operator_connected, "Waiting for an operator."),
+        (not engaged and not view.calibrated, "Look straight ahead, then hold a grip."),
+        (not engaged, "Hold a grip to move that arm."),
+        (view.recording is Recording.RECORDING, "Recording. A: done, B: pause."),
+        (view.recording is Recording.PAUSED, "Paused. B: go on, A: done."),
+    )
+    return next((text for applies, text in lines if applies), "A: start recording.")
+
+
+def _notices(picture: Picture, now_ns: int) -> list[str]:
+    notices = [
+        f"The {process} process does not answer."
+        for process, t_ns in picture.health.items()
+        if now_ns - t_ns > PROCESS_SILENT_NS
+    ]
+    if picture.robot_status & RobotStatus.FAULT:
+        notices.append("The robot reports a fault.")
+    if picture.robot_status & RobotStatus.REFUSED:
+        notices.append("The robot refused a command.")
+    for side, engaged, residual in zip(
+        ("left", "right"), picture.view.engaged, picture.residual_m, strict=True
+    ):
+        if engaged and residual > OUT_OF_REACH_M:
+            notices.append(f"The {side} hand is out of reach.")
+    error = ((picture.recorder or {}).get("last") or {}).get("error")
+    if error:
+        notices.append(f"The recorder says: {error}")
+    return notices
+
+
+def _last_take(last: Mapping[str, Any] | None) -> LastTake | None:
+    if not last or "id" not in last:
+        return None
+    reasons = tuple(str(reason) for reason in last.get("reasons", ()))
+    return LastTake(id=str(last["id"]), verdict=str(last.get("verdict", "")), reasons=reasons)
+
+
+@dataclass(slots=True)
+class Seen:
+    """When each device of the operator was last usable [ns]; None: never present."""
+
+    fresh_ns: int
+    head_ns: int | None = None
+    left_ns: int | None = None
+    right_ns: int | None = None
+
+    def words(self, now_ns: int) -> TrackingInfo:
+        """One word a device."""
+
+        def word(t_ns: int | None) -> TrackingWord:
+            if t_ns is None:
+                return "absent"
+            return "ok" if now_ns - t_ns <= self.fresh_ns else "lost"
+
+        return TrackingInfo(
+            head=word(self.head_ns), left=word(self.left_ns), right=word(self.right_ns)
+        )

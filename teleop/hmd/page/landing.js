@@ -1,0 +1,96 @@
+/** The flat page before and beside the immersive session. */
+
+const PHASE_TEXT = Object.freeze({
+  connecting: "Connecting…",
+  open: "Connected",
+  waiting: "Not connected, trying again",
+  refused: "Refused",
+  closed: "Closed",
+});
+const LOCK_KEY = "telecap.lock";
+
+/**
+ * @typedef {{enter: () => void, estop: () => void, lock: (value: "room" | "head") => void,
+ *            token: (value: string) => void}} LandingActions
+ */
+
+export class Landing {
+  #root;
+
+  /**
+   * @param {HTMLElement} root element that holds the page's parts by id
+   * @param {LandingActions} actions
+   */
+  constructor(root, actions) {
+    this.#root = root;
+    this.#on("enter", "click", actions.enter);
+    this.#on("estop", "click", actions.estop);
+    this.#on("token-form", "submit", (event) => {
+      event.preventDefault();
+      actions.token(this.#part("token").value.trim());
+    });
+    const lock = this.#part("lock");
+    lock.value = localStorage.getItem(LOCK_KEY) ?? "room";
+    lock.addEventListener("change", () => {
+      localStorage.setItem(LOCK_KEY, lock.value);
+      actions.lock(lock.value);
+    });
+    actions.lock(lock.value);
+  }
+
+  /** @param {import("./link.js").LinkState} state */
+  showLink(state) {
+    const part = this.#part("link");
+    part.dataset.phase = state.phase;
+    part.textContent = [PHASE_TEXT[state.phase], state.reason].filter(Boolean).join(": ");
+    this.#part("token-form").hidden = state.code !== 4401;
+  }
+
+  /** @param {string} text robot and role */
+  showRig(text) {
+    this.#part("rig").textContent = text;
+  }
+
+  /** @param {{title: string, steps: string[]} | null} obstacle null: VR can be entered */
+  showObstacle(obstacle) {
+    this.#part("enter").disabled = obstacle !== null;
+    const part = this.#part("obstacle");
+    part.hidden = obstacle === null;
+    if (obstacle === null) return;
+    const title = document.createElement("strong");
+    title.textContent = obstacle.title;
+    const list = document.createElement("ul");
+    for (const step of obstacle.steps) {
+      list.append(Object.assign(document.createElement("li"), { textContent: step }));
+    }
+    part.replaceChildren(title, list);
+  }
+
+  /** @param {boolean} running */
+  showSession(running) {
+    this.#root.dataset.session = running ? "running" : "ended";
+    this.#part("enter").textContent = running ? "In VR — leave" : "Enter VR";
+  }
+
+  /** @param {string[]} lines what the HUD says */
+  showHud(lines) {
+    const text = lines.join("\n");
+    const part = this.#part("hud-text");
+    if (part.textContent !== text) part.textContent = text;
+  }
+
+  /** @param {string} text empty to clear */
+  showError(text) {
+    const part = this.#part("error");
+    part.hidden = text === "";
+    part.textContent = text;
+  }
+
+  #part(id) {
+    return this.#root.querySelector(`#${id}`);
+  }
+
+  #on(id, event, action) {
+    this.#part(id).addEventListener(event, action);
+  }
+}

@@ -1,0 +1,256 @@
+/** The headset page put together: link + session + tracking + pictures + HUD. */
+
+import { intent } from "./api.js";
+import { pulse } from "./haptics.js";
+import { HudCanvas } from "./hud.js";
+import { hudModel, hudText } from "./hudmodel.js";
+import { Landing } from "./landing.js";
+import { Link, socketUrl } from "./link.js";
+import { Button, TrackingEncoder } from "./protocol.js";
+import { XrSession, obstacle } from "./session.js";
+import { StereoView } from "./stereo.js";
+import { readToken, storeToken } from "./token.js";
+import { readTracking } from "./tracking.js";
+import { VideoReceiver } from "./video.js";
+
+const VERSION = "0.1.0";
+const HEADSET_STREAMS = ["head_left", "head_right", "wrist_left", "wrist_right"];
+const HUD_EVERY_MS = 100;
+const CLAIM_EVERY_MS = 1000;
+/** Figures that change faster cannot be read, and each change uploads the HUD again. */
+const LATENCY_EVERY_MS = 1000;
+
+class HeadsetPage {
+  #link = new Link(socketUrl(), () => this.#hello());
+  #session = new XrSession((tick) => this.#frame(tick));
+  #video = new VideoReceiver(
+    (picture) => this.#picture(picture),
+    (stream, seq) => this.#link.send({
+      type: "video_ack", stream, seq, t_device_ns: Math.round(performance.now() * 1e6),
+    }),
+  );
+  #encoder = new TrackingEncoder();
+  #hud = new HudCanvas();
+  /** @type {StereoView | null} */
+  #view = null;
+  #gl = null;
+  #lock;
+  #streams = HEADSET_STREAMS;
+  #seq = 0;
+  #claimAtMs = 0;
+  #latencyAtMs = 0;
+  #pictureAgeMs = null;
+  #hudAtMs = 0;
+  #stickHeld = false;
+  /** @type {import("./hudmodel.js").HudInput} */
+  #input = {
+    status: null, statusAtMs: 0, link: this.#link.state,
+    claim: { granted: false, refusedBy: null }, latencyMs: {}, notices: [],
+  };
+  // Last: its constructor already calls back.
+  #landing = new Landing(document.body, {
+    enter: () => this.#toggle(),
+    estop: () => this.#estop(),
+    lock: (value) => this.#setLock(value),
+    token: (value) => {
+      storeToken(value);
+      this.#link.open();
+    },
+  });
+
+  async start() {
+    this.#link.addEventListener("phase", ({ detail }) => this.#phase(detail));
+    this.#link.addEventListener("message", ({ detail }) => this.#message(detail));
+    this.#link.addEventListener("video", ({ detail }) => this.#video.receive(detail));
+    this.#session.addEventListener("started", () => this.#started());
+    this.#session.addEventListener("ended", () => this.#ended());
+    this.#session.addEventListener("recentred", () => this.#view?.recentre());
+    window.addEventListener("hashchange", () => this.#link.open());
+    window.addEventListener("pagehide", () => this.#link.close());
+    window.addEventListener("pageshow", (event) => event.persisted && this.#link.open());
+    setInterval(() => this.#showHud(performance.now()), HUD_EVERY_MS);
+    this.#link.open();
+    this.#landing.showObstacle(await obstacle());
+  }
+
+  #hello() {
+    return {
+      client: "webxr", version: VERSION, role: "operator", token: readToken(),
+      device: deviceName(), video: this.#streams,
+    };
+  }
+
+  async #toggle() {
+    this.#landing.showError("");
+    try {
+      if (this.#session.isRunning) await this.#session.end();
+      else await this.#session.enter(this.#graphics());
+    } catch (error) {
+      this.#landing.showError(`Cannot enter VR: ${error.message}`);
+    }
+  }
+
+  #graphics() {
+    if (this.#gl !== null) return this.#gl;
+    const canvas = document.createElement("canvas");
+    const gl = canvas.getContext("webgl2", { xrCompatible: true, alpha: false, antialias: false });
+    if (gl === null) throw new Error("this browser has no WebGL 2");
+    canvas.addEventListener("webglcontextlost", () => {
+      this.#gl = this.#view = null;
+      this.#session.end();
+      this.#landing.showError("The graphics driver was reset. Enter VR again.");
+    });
+    this.#gl = gl;
+    this.#view = new StereoView(gl);
+    this.#view.lock = this.#lock;
+    return gl;
+  }
+
+  /** Both ways at once: one of them may be blocked. */
+  #estop() {
+    this.#link.send({ type: "event", name: "estop", args: {} });
+    intent("estop").catch((error) => {
+      this.#landing.showError(`E-stop over HTTP failed: ${error.message}`);
+    });
+  }
+
+  #setLock(value) {
+    this.#lock = value;
+    if (this.#view) this.#view.lock = value;
+  }
+
+  #phase(state) {
+    this.#input.link = state;
+    if (state.phase !== "open") this.#input.claim = { granted: false, refusedBy: null };
+    this.#landing.showLink(state);
+  }
+
+  #message(message) {
+    switch (message.type) {
+      case "welcome":
+        this.#welcome(message);
+        break;
+      case "status":
+        this.#status(message);
+        break;
+      case "claim_granted":
+        this.#input.claim = { granted: true, refusedBy: null };
+        break;
+      case "claim_refused":
+        this.#input.claim = { granted: false, refusedBy: message.holder };
+        break;
+      case "haptics":
+        pulse(this.#session.inputSources, message);
+        break;
+      case "notice":
+        this.#notice(message.level, message.text);
+        break;
+      case "error":
+        this.#landing.showError(message.reason);
+        break;
+    }
+  }
+
+  #welcome(message) {
+    const names = message.streams.map((stream) => stream.name);
+    if (names.length > 0 && !names.some((name) => name.startsWith("head"))) {
+      // No head camera: show whatever there is.
+      if (this.#streams[0] !== "*") {
+        this.#streams = ["*"];
+        this.#link.open();
+        return;
+      }
+    }
+    this.#video.setStreams(message.streams);
+    this.#landing.showError("");
+    this.#landing.showRig(`Robot: ${message.rig.name}, ${message.control_rate_hz} Hz`);
+    this.#claimAtMs = 0;
+    if (this.#session.isRunning) this.#claim();
+  }
+
+  #status(status) {
+    this.#input.status = status;
+    this.#input.statusAtMs = performance.now();
+    if (this.#input.statusAtMs - this.#latencyAtMs > LATENCY_EVERY_MS) {
+      this.#latencyAtMs = this.#input.statusAtMs;
+      const { link_rtt: link, pose_to_command: command } = status.latency_ms;
+      this.#input.latencyMs = { link, command, picture: this.#pictureAgeMs };
+    }
+    const free = !status.operator.connected && !this.#input.claim.granted;
+    if (free && this.#session.isRunning) this.#claim();
+  }
+
+  #claim() {
+    const nowMs = performance.now();
+    if (nowMs - this.#claimAtMs < CLAIM_EVERY_MS) return;
+    this.#claimAtMs = nowMs;
+    this.#link.send({ type: "claim" });
+  }
+
+  #notice(level, text) {
+    const notice = { level, text, atMs: performance.now() };
+    this.#input.notices = [...this.#input.notices.slice(-3), notice];
+  }
+
+  #started() {
+    this.#view.recentre();
+    this.#landing.showSession(true);
+    this.#claimAtMs = 0;
+    this.#claim();
+  }
+
+  #ended() {
+    this.#link.send({ type: "release" });
+    this.#input.claim = { granted: false, refusedBy: null };
+    this.#landing.showSession(false);
+  }
+
+  #frame({ timeMs, frame, space, layer }) {
+    const sample = readTracking(frame, space);
+    // Poses go out before any drawing, and only while they belong to this page: the server
+    // then sees them end and holds the robot.
+    if (this.#session.isVisible && this.#input.claim.granted) {
+      this.#link.sendTracking(this.#encoder.encode(this.#seq++, timeMs, sample));
+    }
+    this.#recentreOnStick(sample);
+    const viewer = frame.getViewerPose(space);
+    this.#showHud(performance.now());
+    if (viewer && this.#view) this.#view.draw(viewer, layer);
+  }
+
+  #recentreOnStick({ controllers }) {
+    const held = controllers.some((c) => c !== null && (c.buttons & Button.THUMBSTICK) !== 0);
+    if (held && !this.#stickHeld) this.#view?.recentre();
+    this.#stickHeld = held;
+  }
+
+  #picture(picture) {
+    const ageMs = this.#link.clock.ageMs(picture.captureMs, performance.now());
+    if (ageMs !== null && picture.stream.eye !== "right") {
+      this.#pictureAgeMs = smooth(this.#pictureAgeMs, ageMs);
+    }
+    if (this.#view && this.#session.isRunning) this.#view.setPicture(picture);
+    else picture.bitmap.close();
+  }
+
+  /** Called by a timer and by every XR frame: browsers slow timers down behind an XR session. */
+  #showHud(nowMs) {
+    if (nowMs - this.#hudAtMs < HUD_EVERY_MS * 0.9) return;
+    this.#hudAtMs = nowMs;
+    const model = hudModel(this.#input, nowMs);
+    this.#landing.showHud(hudText(model));
+    this.#hud.paint(model);
+    if (this.#session.isRunning) this.#view?.setHud(this.#hud.canvas, this.#hud.version);
+  }
+}
+
+function smooth(previous, value) {
+  return previous === null ? value : previous + 0.1 * (value - previous);
+}
+
+function deviceName() {
+  const known = /Quest \w+|Pico \w+|Vision Pro|OculusBrowser|Wolvic/i.exec(navigator.userAgent);
+  return known ? known[0] : navigator.platform || "browser";
+}
+
+new HeadsetPage().start();

@@ -1,0 +1,57 @@
+/** The little 4×4 algebra the panels need; column-major Float32Array, as WebGL wants it. */
+
+/**
+ * @param {Float32Array} a
+ * @param {Float32Array} b
+ * @returns {Float32Array} a · b
+ */
+export function multiply(a, b) {
+  const out = new Float32Array(16);
+  for (let column = 0; column < 4; column++) {
+    for (let row = 0; row < 4; row++) {
+      let sum = 0;
+      for (let k = 0; k < 4; k++) sum += a[k * 4 + row] * b[column * 4 + k];
+      out[column * 4 + row] = sum;
+    }
+  }
+  return out;
+}
+
+/**
+ * @param {{x: number, y: number, z: number, w: number}} q
+ * @param {{x: number, y: number, z: number}} p
+ * @returns {Float32Array} rigid transform
+ */
+export function rigid({ x, y, z, w }, p) {
+  return new Float32Array([
+    1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w), 0,
+    2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w), 0,
+    2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y), 0,
+    p.x, p.y, p.z, 1,
+  ]);
+}
+
+/**
+ * A quad of the given size, moved in the frame it is placed in.
+ *
+ * @param {number} x
+ * @param {number} y
+ * @param {number} z
+ * @param {number} halfWidth
+ * @param {number} halfHeight
+ * @returns {Float32Array}
+ */
+export function placed(x, y, z, halfWidth, halfHeight) {
+  return new Float32Array([halfWidth, 0, 0, 0, 0, halfHeight, 0, 0, 0, 0, 1, 0, x, y, z, 1]);
+}
+
+/**
+ * The part of an orientation that turns about the vertical.
+ *
+ * @param {{x: number, y: number, z: number, w: number}} q
+ * @returns {{x: number, y: number, z: number, w: number}}
+ */
+export function yawOf({ y, w }) {
+  const norm = Math.hypot(y, w) || 1;
+  return { x: 0, y: y / norm, z: 0, w: w / norm };
+}

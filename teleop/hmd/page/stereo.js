@@ -1,0 +1,204 @@
+/**
+ * The operator's view: the robot's head pictures at their true angular size, wrist pictures and
+ * the HUD in front of them. One textured-quad program draws everything.
+ */
+
+import { multiply, placed, rigid, yawOf } from "./matrix.js";
+
+const VERTEX = `#version 300 es
+uniform mat4 mvp;
+out vec2 uv;
+void main() {
+  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1);
+  uv = vec2(corner.x, 1.0 - corner.y);
+  gl_Position = mvp * vec4(corner * 2.0 - 1.0, 0.0, 1.0);
+}`;
+const FRAGMENT = `#version 300 es
+precision mediump float;
+uniform sampler2D picture;
+in vec2 uv;
+out vec4 colour;
+void main() { colour = texture(picture, uv); }`;
+
+/** Far enough for relaxed eyes, near enough to stay inside any far plane [m]. */
+const PICTURE_M = 2.0;
+const HUD_M = 1.5;
+const BACKGROUND = [0.05, 0.06, 0.08, 1];
+/** Wrist pictures: angular width and offsets from straight ahead [rad]. */
+const WRIST = Object.freeze({ width: 0.25, right: 0.42, down: 0.4 });
+/** Angular width of the HUD canvas [rad]. */
+const HUD_WIDTH = 0.98;
+
+/** @typedef {import("./video.js").Picture} Picture */
+
+export class StereoView {
+  #gl;
+  #program;
+  #mvp;
+  /** @type {Map<string, {texture: WebGLTexture, stream: import("./video.js").StreamInfo}>} */
+  #pictures = new Map();
+  /** @type {Map<string, Picture>} decoded, not yet uploaded */
+  #fresh = new Map();
+  #hudTexture = null;
+  #hudVersion = -1;
+  #hudAspect = 1;
+  #heading = null;
+  /** "head": the picture follows the head; "room": it stays where the operator faced. */
+  lock = "room";
+
+  /** @param {WebGL2RenderingContext} gl */
+  constructor(gl) {
+    this.#gl = gl;
+    this.#program = link(gl);
+    this.#mvp = gl.getUniformLocation(this.#program, "mvp");
+  }
+
+  /** Put the picture in front of the operator again at the next frame. */
+  recentre() {
+    this.#heading = null;
+  }
+
+  /** @param {Picture} picture taken over; shown at the next frame */
+  setPicture(picture) {
+    this.#fresh.get(picture.stream.name)?.bitmap.close();
+    this.#fresh.set(picture.stream.name, picture);
+  }
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {number} version of its content; the same one is not uploaded twice
+   */
+  setHud(canvas, version) {
+    if (version === this.#hudVersion) return;
+    this.#hudVersion = version;
+    const gl = this.#gl;
+    this.#hudTexture ??= makeTexture(gl);
+    gl.bindTexture(gl.TEXTURE_2D, this.#hudTexture);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, canvas);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+    this.#hudAspect = canvas.width / canvas.height;
+  }
+
+  /**
+   * @param {XRViewerPose} viewer
+   * @param {XRWebGLLayer} layer
+   */
+  draw(viewer, layer) {
+    const gl = this.#gl;
+    this.#upload();
+    this.#heading ??= yawOf(viewer.transform.orientation);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, layer.framebuffer);
+    gl.clearColor(...BACKGROUND);
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    gl.disable(gl.DEPTH_TEST);
+    gl.useProgram(this.#program);
+    for (const view of viewer.views) {
+      const { x, y, width, height } = layer.getViewport(view);
+      gl.viewport(x, y, width, height);
+      this.#drawEye(viewer.transform, view);
+    }
+  }
+
+  #drawEye(head, view) {
+    const clip = multiply(view.projectionMatrix, view.transform.inverse.matrix);
+    const turn = this.lock === "head" ? head.orientation : this.#heading;
+    const main = this.#headPicture(view.eye);
+    if (main) {
+      // A stereo pair is placed around each eye, a single picture around the head: distant
+      // things then have no disparity beyond what the robot's own cameras saw.
+      const origin = main.stream.eye ? view.transform.position : head.position;
+      const frame = multiply(clip, rigid(turn, origin));
+      this.#quad(main.texture, multiply(frame, angular(main.stream, PICTURE_M)));
+    }
+    const front = multiply(clip, rigid(head.orientation, head.position));
+    for (const side of ["left", "right"]) this.#drawWrist(front, side);
+    if (this.#hudTexture !== null) this.#drawHud(front);
+  }
+
+  #drawHud(front) {
+    const gl = this.#gl;
+    const half = HUD_M * Math.tan(HUD_WIDTH / 2);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    const hud = placed(0, 0, -HUD_M, half, half / this.#hudAspect);
+    this.#quad(this.#hudTexture, multiply(front, hud));
+    gl.disable(gl.BLEND);
+  }
+
+  #drawWrist(front, side) {
+    const picture = this.#pictures.get(`wrist_${side}`);
+    if (!picture) return;
+    const { width, height } = picture.stream;
+    const half = HUD_M * Math.tan(WRIST.width / 2);
+    const x = HUD_M * Math.tan(WRIST.right) * (side === "left" ? -1 : 1);
+    const y = -HUD_M * Math.tan(WRIST.down);
+    const model = placed(x, y, -HUD_M, half, (half * height) / width);
+    this.#quad(picture.texture, multiply(front, model));
+  }
+
+  #headPicture(eye) {
+    const wanted = eye === "right" ? "right" : "left";
+    const all = [...this.#pictures.values()];
+    const heads = all.filter(({ stream }) => !stream.name.startsWith("wrist"));
+    return heads.find(({ stream }) => stream.eye === wanted) ??
+      heads.find(({ stream }) => stream.eye !== "") ?? heads[0];
+  }
+
+  #upload() {
+    const gl = this.#gl;
+    for (const [name, { stream, bitmap }] of this.#fresh) {
+      const texture = this.#pictures.get(name)?.texture ?? makeTexture(gl);
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+      bitmap.close();
+      this.#pictures.set(name, { texture, stream });
+    }
+    this.#fresh.clear();
+  }
+
+  #quad(texture, mvp) {
+    const gl = this.#gl;
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    gl.uniformMatrix4fv(this.#mvp, false, mvp);
+    gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+  }
+}
+
+/**
+ * Where a picture must hang to fill the angle its camera saw.
+ *
+ * @param {import("./video.js").StreamInfo} stream
+ * @param {number} distance [m]
+ * @returns {Float32Array}
+ */
+export function angular({ width, height, fovy_deg: fovy }, distance) {
+  const halfHeight = distance * Math.tan(((fovy || 60) * Math.PI) / 360);
+  return placed(0, 0, -distance, (halfHeight * width) / height, halfHeight);
+}
+
+function makeTexture(gl) {
+  const texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, texture);
+  for (const wrap of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) {
+    gl.texParameteri(gl.TEXTURE_2D, wrap, gl.CLAMP_TO_EDGE);
+  }
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
+  return texture;
+}
+
+function link(gl) {
+  const program = gl.createProgram();
+  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
+    throw new Error(`the graphics driver refused the shader: ${gl.getProgramInfoLog(program)}`);
+  }
+  return program;
+}

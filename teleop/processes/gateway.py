@@ -1,0 +1,203 @@
+"""The gateway process: `python -m teleop.processes.gateway CONFIG.json`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from calibration.store import ProfileStore
+from recorder import Dataset, RecorderError
+from retarget import Rig, load_rig
+from teleop.bindings import Bindings
+from teleop.bus import Bus
+from teleop.cameras.base import camera_plan
+from teleop.config import CameraConfig, RunConfig
+from teleop.errors import GatewayError
+from teleop.gateway.api import Api
+from teleop.gateway.app import build_app
+from teleop.gateway.bridge import BusBridge
+from teleop.gateway.hub import Hub
+from teleop.gateway.neutral import Neutral
+from teleop.gateway.orders import Orders
+from teleop.gateway.scene import SceneView, is_simulated
+from teleop.gateway.server import Server, address, announce, bind, make_server
+from teleop.gateway.serving import Serving
+from teleop.gateway.tls import Certificates, host_names, make_certificates, state_dir
+from teleop.gateway.topics import Heard, Outputs
+from teleop.processes.loop import Process
+from teleop.protocol import RigInfo, StreamInfo
+from teleop.samples import OPERATOR_FRAME, SESSION_STATE
+from teleop.session import Session
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.01
+MAX_JSON_BYTES = 65_536
+
+
+class Gateway:
+    """Everything of one gateway, put together.
+
+    Args:
+        process: The process it runs in.
+    """
+
+    def __init__(self, process: Process) -> None:
+        config = process.config
+        if not config.token:
+            raise GatewayError("the configuration has no token; every client must know one")
+        rig = load_rig(config.rig)
+        cameras = camera_plan(rig, config)
+        self.process = process
+        self.config = config
+        self.saver = ThreadPoolExecutor(1, thread_name_prefix="profiles")
+        self.scene = SceneView(rig) if is_simulated(rig) else None
+        self.hub = self._hub(rig, list(cameras), _outputs(process))
+        self.bridge = BusBridge(
+            process.bus,
+            len(rig.joint_names),
+            len(rig.gripper_names),
+            [camera.name for camera in cameras],
+            None if self.scene is None else self.scene.dtype,
+            self._deliver,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _hub(self, rig: Rig, cameras: list[CameraConfig], outputs: Outputs) -> Hub:
+        config = self.config
+        store = ProfileStore(state_dir() / "profiles") if config.operator else None
+        reaches = list(rig.reach_m.values()) or [0.6]
+        neutral = Neutral(
+            sum(reaches) / len(reaches), config.operator, store, run=self.saver.submit
+        )
+        session = Session(time.monotonic_ns(), round(config.countdown_s * 1e9))
+        session.takes.take = last_take(Path(config.dataset))
+        return Hub(
+            Serving(
+                token=config.token,
+                rig=RigInfo(
+                    name=rig.name,
+                    joint_names=tuple(rig.joint_names),
+                    gripper_names=tuple(rig.gripper_names),
+                    tips=dict(rig.tips),
+                ),
+                q_home=rig.q_home,
+                streams=tuple(stream_infos(rig, cameras)),
+                control_rate_hz=config.control_rate_hz,
+                task=config.task,
+                operator=config.operator,
+            ),
+            outputs,
+            session,
+            neutral,
+            Bindings.from_rig(rig.sections.get("bindings")),
+            Orders(outputs, neutral, config.task, config.operator, config.seed + 1),
+        )
+
+    async def run(self) -> None:
+        """Serve until the process is told to stop."""
+        config = self.config
+        self._loop = asyncio.get_running_loop()
+        certificates = certificates_for(config)
+        authority = None if certificates is None else certificates.authority
+        app = build_app(self.hub, Api(self.hub, Path(config.dataset), self.scene), authority)
+        server = make_server(app, certificates)
+        bound = bind(config.host, config.port)
+        serving = asyncio.create_task(server.serve(sockets=[bound]), name="uvicorn")
+        self.bridge.start()
+        try:
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.005)
+            url, port = address(bound, config.host, tls=config.tls)
+            announce(Path(config.run_dir), url, port)
+            log.info("listening on %s", url)
+            self.process.ready()
+            await self._tick(serving)
+        finally:
+            await self._stop(server, serving)
+
+    async def _tick(self, serving: asyncio.Task[None]) -> None:
+        while not self.process.stopping and not serving.done():
+            self.hub.tick(time.monotonic_ns())
+            self.process.beat(ticks=self.hub.frames)
+            await asyncio.sleep(TICK_S)
+
+    async def _stop(self, server: Server, serving: asyncio.Task[None]) -> None:
+        self.bridge.stop()
+        self.hub.stop()
+        await asyncio.sleep(0.05)  # let the writers say goodbye
+        server.should_exit = True
+        await serving
+        self.saver.shutdown()
+
+    def _deliver(self, heard: Heard) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hear, heard)
+
+    def _hear(self, heard: Heard) -> None:
+        self.hub.hear(heard, time.monotonic_ns())
+
+
+def _outputs(process: Process) -> Outputs:
+    bus: Bus = process.bus
+    return Outputs(
+        operator_frame=bus.publisher("operator/frame", OPERATOR_FRAME),
+        session_state=bus.publisher("session/state", SESSION_STATE),
+        recorder_command=bus.publisher("recorder/command", None, max_bytes=MAX_JSON_BYTES),
+        robot_request=bus.publisher("robot/request", None, max_bytes=MAX_JSON_BYTES),
+        event=process.event,
+    )
+
+
+def stream_infos(rig: Rig, cameras: list[CameraConfig]) -> list[StreamInfo]:
+    """Video streams in the order of their ids."""
+    known = {camera.name: camera for camera in rig.cameras}
+    infos = []
+    for index, camera in enumerate(cameras):
+        mounted = known.get(camera.name)
+        infos.append(
+            StreamInfo(
+                id=index,
+                name=camera.name,
+                eye="" if mounted is None else mounted.eye,
+                width=camera.width,
+                height=camera.height,
+                fovy_deg=0.0 if mounted is None else mounted.fovy_deg,
+                codec="jpeg",
+            )
+        )
+    return infos
+
+
+def certificates_for(config: RunConfig) -> Certificates | None:
+    """Certificates when the configuration asks for https."""
+    if not config.tls:
+        return None
+    names = host_names()
+    if config.host not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        names = sorted({*names, config.host})
+    return make_certificates(state_dir() / "tls", names)
+
+
+def last_take(dataset: Path) -> int:
+    """Number of the newest take of a dataset, 0 when there is none: numbers go on over runs."""
+    try:
+        rows = Dataset.open(dataset, repair=False).episodes(include_discarded=True)
+    except RecorderError:
+        return 0
+    return max((row.take for row in rows), default=0)
+
+
+def main() -> int:
+    """Entry point."""
+    with Process.from_argv("gateway", sys.argv) as process:
+        asyncio.run(Gateway(process).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""One adapter under its guards: commands in, states out. No bus, no clock, no sleeping."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from retarget import Rig
+from teleop.robots.base import JointCommand, RobotAdapter, RobotReading
+from teleop.robots.guard import CommandGuard, GuardConfig
+from teleop.samples import Motion, RobotStatus, command_dtype, robot_state_dtype
+
+Row = npt.NDArray[np.void]
+STALE_NS = 100_000_000
+
+
+class RobotDriver:
+    """Lets checked, fresh commands through; holds otherwise.
+
+    Attributes:
+        adapter: The robot.
+        refused: Commands refused so far.
+        refusal: Why the last one was refused; empty when it was not.
+    """
+
+    def __init__(self, rig: Rig, adapter: RobotAdapter, config: GuardConfig | None = None) -> None:
+        self.adapter = adapter
+        self.refused = 0
+        self.refusal = ""
+        self._guard = CommandGuard(rig, config)
+        n, g = len(rig.joint_names), len(rig.gripper_names)
+        self._state_row = np.zeros((), robot_state_dtype(n, g))
+        self._sent_row = np.zeros((), command_dtype(n, g))
+        self._holding = True
+        self._stopped = False
+        self._t_command_ns = 0
+        self._reading: RobotReading | None = None
+        self._last: npt.NDArray[np.float64] = np.zeros(n)
+
+    def start(self, now_ns: int) -> None:
+        """Connect; the robot holds until the first command."""
+        self.adapter.start(now_ns)
+        reading = self.adapter.read(now_ns)
+        self._reading, self._last = reading, reading.position.copy()
+
+    def command(self, row: np.void, now_ns: int) -> Row | None:
+        """Check a `command/requested` row and send it.
+
+        Returns:
+            The `command/sent` row, or None when nothing was sent: the command was refused, is
+            stale, or the robot is stopped.
+        """
+        reading = self._measured()
+        if self._stopped or now_ns - int(row["t_ns"]) > STALE_NS:
+            return None
+        command = JointCommand(
+            row["position"].copy(), row["velocity"].copy(), row["gripper"].copy()
+        )
+        elapsed = None if self._holding else now_ns - self._t_command_ns
+        reason = self._guard.refusal(command, reading.position, self._last, elapsed)
+        self.refusal = reason or ""
+        if reason is not None:
+            self.refused += 1
+            return None
+        self._holding = False
+        self._t_command_ns = now_ns
+        for name in ("tick", "revision", "operator_seq", "t_operator_receive_ns", "first_use"):
+            self._sent_row[name] = row[name]
+        return self._sent(self.adapter.apply(command, now_ns), now_ns)
+
+    def watch(self, now_ns: int) -> Row | None:
+        """Hold when no good command came for 100 ms; returns the row of what was sent, once."""
+        if self._holding or self._stopped or now_ns - self._t_command_ns <= STALE_NS:
+            return None
+        self._holding = True
+        return self._unasked(self.adapter.hold(now_ns), now_ns)
+
+    def motion(self, motion: Motion, now_ns: int) -> Row | None:
+        """Follow the session's e-stop: stop at once, and let commands through again after it."""
+        was, self._stopped = self._stopped, motion == Motion.ESTOP
+        if not self._stopped or was:
+            return None
+        self._holding = True
+        return self._unasked(self.adapter.estop(now_ns), now_ns)
+
+    def state(self, now_ns: int) -> Row:
+        """Read the robot; the row of `robot/state`. The row is reused by the next call."""
+        reading = self._reading = self.adapter.read(now_ns)
+        row = self._state_row
+        row["t_ns"], row["t_device_ns"] = reading.t_ns, reading.t_device_ns
+        row["seq"] += np.uint64(1)
+        row["position"], row["velocity"] = reading.position, reading.velocity
+        row["effort"], row["gripper"] = reading.effort, reading.gripper
+        row["gripper_effort"] = reading.gripper_effort
+        status = RobotStatus.HOLDING if self._holding else RobotStatus.OK
+        status |= RobotStatus.REFUSED if self.refusal else RobotStatus.OK
+        status |= RobotStatus.FAULT if reading.fault else RobotStatus.OK
+        row["status"] = int(status)
+        return row
+
+    def relocated(self, now_ns: int) -> None:
+        """The robot was put somewhere else (a scene reset): commands continue from there."""
+        reading = self._reading = self.adapter.read(now_ns)
+        self._last = reading.position.copy()
+        self._holding = True
+        self.refusal = ""
+
+    def _measured(self) -> RobotReading:
+        if self._reading is None:
+            raise RuntimeError("RobotDriver.command() before start()")
+        return self._reading
+
+    def _unasked(self, sent: JointCommand, now_ns: int) -> Row:
+        self._sent_row["operator_seq"] = 0
+        self._sent_row["t_operator_receive_ns"] = 0
+        self._sent_row["first_use"] = False
+        return self._sent(sent, now_ns)
+
+    def _sent(self, sent: JointCommand, now_ns: int) -> Row:
+        row = self._sent_row
+        row["t_ns"] = now_ns
+        row["position"], row["velocity"] = sent.position, sent.velocity
+        row["gripper"] = sent.gripper
+        self._last = sent.position.copy()
+        return row

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import hashlib
+import importlib
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recorder import Dataset, Episode, EpisodeWriter
+from recorder.errors import EpisodeBusyError, UnfinishedEpisodeError
+from recorder.journal import read_tails
+from recorder.repair import repair_dataset, repair_episode
+from recorder.shard import scan
+from tests.recorder.takes import (
+    CAMERAS,
+    HEAD,
+    STATE,
+    STREAMS,
+    copy_open_take,
+    encoded,
+    feed,
+    pictures,
+    random_rows,
+    same_bits,
+)
+
+RNG = np.random.default_rng(5)
+STATES, HEADS = random_rows(STATE, 1500, RNG), random_rows(HEAD, 300, RNG)
+FRAMES = pictures(75, RNG)
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the disk in tests that repair a hundred times; durability is not what they test."""
+    monkeypatch.setattr("recorder.sealing.os.fdatasync", lambda fd: None)
+    monkeypatch.setattr("recorder.layout.os.fsync", lambda fd: None)
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Iterator[EpisodeWriter]:
+    """A take with all rows written, not finished."""
+    writer = Dataset.open(tmp_path / "live", create=True).begin(STREAMS, CAMERAS, {"task": "t"})
+    for _ in feed(writer, STATES, HEADS, FRAMES):
+        pass
+    writer.event(3, "drop", {"stream": "state", "count": 4, "reason": ""})
+    writer.mark("interrupted", "robot died")
+    yield writer
+    writer.close()
+
+
+def tree_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(str(file.relative_to(path)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def assert_prefix(episode: Episode, n_state: int, n_head: int, n_front: int) -> None:
+    """The episode holds exactly these first rows and pictures, unaltered."""
+    assert same_bits(episode.stream("state").rows(), STATES[:n_state])
+    assert same_bits(episode.stream("operator/head").rows(), HEADS[:n_head])
+    assert encoded(episode, "front") == FRAMES[:n_front]
+    assert episode.camera("front").seq.tolist() == list(range(n_front))
+
+
+def test_crash_loses_no_row_that_was_accepted(take: EpisodeWriter, tmp_path: Path) -> None:
+    path = copy_open_take(take, tmp_path / "crashed")
+    (repaired,) = repair_dataset(tmp_path / "crashed")
+    assert (repaired.rows, repaired.pictures, repaired.lost_bytes) == (1800, 150, 0)
+    episode = Episode(path)
+    assert episode.state == "recovered"
+    assert_prefix(episode, 1500, 300, 75)
+    assert episode.attributes["interrupted"] == "robot died"
+    assert episode.attributes["drops"] == {"state": 4}
+    assert episode.duration_s == pytest.approx(1499 * 0.002)
+    assert [e.kind for e in episode.events] == ["drop", "mark"]
+    assert sorted(p.name for p in path.iterdir()) == [
+        "cameras",
+        "events",
+        "operator",
+        "state",
+        "zarr.json",
+    ]
+
+
+def test_crash_after_any_step_keeps_every_row(tmp_path: Path) -> None:
+    live = Dataset.open(tmp_path / "live", create=True)
+    writer = live.begin(STREAMS, CAMERAS)
+    for step, _ in enumerate(feed(writer, STATES, HEADS, FRAMES, batch=5), start=1):
+        if step % 29 == 0:
+            path = copy_open_take(writer, tmp_path / f"crashed{step}")
+            repair_dataset(tmp_path / f"crashed{step}")
+            assert_prefix(Episode(path), 5 * step, step, (step + 3) // 4)
+    writer.close()
+
+
+def test_rotated_journal_covers_what_is_in_no_chunk(tmp_path: Path) -> None:
+    live = Dataset.open(tmp_path / "live", create=True)
+    root = live.path / "episodes" / "e"
+    now = datetime.now(UTC)
+    writer = EpisodeWriter(root, STREAMS, CAMERAS, {}, now, segment_bytes=100_000)
+    names = set()
+    for _ in feed(writer, STATES, HEADS, FRAMES):
+        writer.sync(wait=True)
+        names |= {p.name for p in (writer.path / "journal").glob("*.log")}
+    assert len(names) > 5
+    assert len(list((writer.path / "journal").glob("*.log"))) <= 2
+    path = copy_open_take(writer, tmp_path / "crashed")
+    repair_episode(path)
+    assert_prefix(Episode(path), 1500, 300, 75)
+    assert_prefix(writer.finish(), 1500, 300, 75)
+
+
+@pytest.mark.usefixtures("unsynced")
+def test_picture_file_cut_at_every_record_keeps_the_rest(
+    take: EpisodeWriter, tmp_path: Path
+) -> None:
+    source = copy_open_take(take, tmp_path / "source")
+    shard = "cameras/front/image/c/0/0/0/0.partial"
+    ends = [0] + [r.end for r in scan(source / shard).records]
+    for kept in range(76):
+        for cut in sorted({ends[kept], max(ends[kept] - 1, 0)}):
+            path = _fresh_copy(source, tmp_path / "case")
+            with (path / shard).open("r+b") as file:
+                file.truncate(cut)
+            repair_episode(path)
+            assert_prefix(Episode(path), 1500, 300, kept if cut == ends[kept] else kept - 1)
+
+
+@pytest.mark.usefixtures("unsynced")
+def test_any_file_cut_at_any_byte_keeps_every_intact_row(
+    take: EpisodeWriter, tmp_path: Path
+) -> None:
+    source = copy_open_take(take, tmp_path / "source")
+    files = [
+        p.relative_to(source)
+        for p in source.rglob("*")
+        if p.is_file() and (p.suffix in (".partial", ".log")) and p.stat().st_size
+    ]
+    rng = np.random.default_rng(6)
+    for _ in range(100):
+        name = files[rng.integers(len(files))]
+        path = _fresh_copy(source, tmp_path / "case")
+        cut = int(rng.integers((path / name).stat().st_size))
+        with (path / name).open("r+b") as file:
+            file.truncate(cut)
+        expected = _intact(path)
+        repair_episode(path)
+        assert_prefix(Episode(path), *expected)
+
+
+def _fresh_copy(source: Path, target: Path) -> Path:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    return target
+
+
+def _intact(path: Path) -> tuple[int, int, int]:
+    """Rows every field of a stream has, in chunks or in the journal, judged independently."""
+    tails = read_tails(path / "journal", {0: STATE, 1: HEAD})
+    counts = []
+    for number, name in enumerate(("state", "operator/head")):
+        rows = [scan(p).rows for p in (path / name).glob("*/c/**/*.partial")]
+        tail = tails.get(number)
+        full = [max(n, tail.end) if tail and tail.first_row <= n else n for n in rows]
+        counts.append(min(full))
+    front = scan(path / "cameras/front/image/c/0/0/0/0.partial").rows
+    return counts[0], counts[1], front
+
+
+def test_cut_bytes_are_kept_aside(take: EpisodeWriter, tmp_path: Path) -> None:
+    path = copy_open_take(take, tmp_path / "crashed")
+    shard = path / "cameras/front/image/c/0/0/0/0.partial"
+    with shard.open("ab") as file:
+        file.write(b"half a record")
+    repaired = repair_episode(path)
+    assert repaired is not None
+    assert repaired.lost_bytes == 13
+    assert (path / ".lost/cameras.front.image.bin").read_bytes() == b"half a record"
+    assert_prefix(Episode(path), 1500, 300, 75)
+
+
+def test_repair_leaves_other_episodes_byte_identical(tmp_path: Path) -> None:
+    dataset = Dataset.open(tmp_path / "data", create=True)
+    first = dataset.begin(STREAMS, CAMERAS)
+    for _ in feed(first, STATES[:600], HEADS, FRAMES):
+        pass
+    before = first.finish().path
+    first.wait_settled()
+    digest = tree_hash(before)
+    crashed = dataset.begin(STREAMS, CAMERAS)
+    for _ in feed(crashed, STATES[:600], HEADS, FRAMES):
+        pass
+    crashed.close()
+    again = Dataset.open(tmp_path / "data")
+    assert [r.id for r in again.repaired] == [crashed.id]
+    assert tree_hash(before) == digest
+    assert [(e.id, e.state) for e in again.episodes()] == [
+        (first.id, "complete"),
+        (crashed.id, "recovered"),
+    ]
+    assert Dataset.open(tmp_path / "data").repaired == ()
+
+
+def test_repair_leaves_a_live_writer_alone(tmp_path: Path) -> None:
+    dataset = Dataset.open(tmp_path, create=True)
+    writer = dataset.begin(STREAMS, CAMERAS)
+    steps = feed(writer, STATES, HEADS, FRAMES)
+    for _ in range(100):
+        next(steps)
+    assert Dataset.open(tmp_path).repaired == ()
+    with pytest.raises(EpisodeBusyError, match="live process"):
+        repair_episode(writer.path)
+    for _ in steps:
+        pass
+    assert_prefix(writer.finish(), 1500, 300, 75)
+
+
+def test_unfinished_episode_is_refused_unless_asked(take: EpisodeWriter) -> None:
+    with pytest.raises(UnfinishedEpisodeError, match="still being recorded"):
+        Episode(take.path)
+    seen = Episode(take.path, allow_unfinished=True)
+    assert seen.state == "recording"
+    assert len(seen.stream("state")) == 1280
+    assert same_bits(seen.stream("state").rows(), STATES[:1280])
+    assert encoded(seen, "front") == FRAMES[: len(seen.camera("front"))]
+
+
+@pytest.mark.parametrize("killed_at", ["seal", "publish", "write_root", "settle"])
+def test_finish_killed_at_any_step_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    live = Dataset.open(tmp_path / "live", create=True)
+    writer = live.begin(STREAMS, CAMERAS)
+    for _ in feed(writer, STATES, HEADS, FRAMES):
+        pass
+
+    class Killed(BaseException):
+        pass
+
+    calls = 0
+
+    def die(*_: object, **__: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= (1 if killed_at in ("write_root", "settle") else 7):
+            shutil.copytree(writer.path, path)
+            raise Killed
+
+    Dataset.open(tmp_path / "crashed", create=True)
+    path = tmp_path / "crashed" / "episodes" / writer.id
+    target = {
+        "seal": "recorder.shard.ShardWriter.seal",
+        "publish": "recorder.shard.ShardWriter.publish",
+        "write_root": "recorder.layout.write_root",
+        "settle": "recorder.writer.settle",
+    }[killed_at]
+    real = _resolve(target)
+
+    def spy(*args: object, **kwargs: object) -> object:
+        die()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(target, spy)
+    if killed_at == "settle":
+        writer.finish()
+        writer.wait_settled()
+    else:
+        with pytest.raises(Killed):
+            writer.finish()
+    monkeypatch.undo()
+    Dataset.open(tmp_path / "crashed")
+    episode = Episode(path)
+    assert episode.state == ("complete" if killed_at == "settle" else "recovered")
+    assert_prefix(episode, 1500, 300, 75)
+    assert not (path / "journal").exists()
+    writer.close()
+
+
+def _resolve(name: str) -> Any:
+    parts = name.split(".")
+    found: Any = importlib.import_module(".".join(parts[:2]))
+    for part in parts[2:]:
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,115 @@
+"""The HTTP side: token, intents, episodes, pages."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from recorder import Dataset, StreamSpec
+from teleop.gateway.api import Api
+from teleop.gateway.app import build_app
+from tests.teleop.gateway_rig import TOKEN, Rig, make_rig
+
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    rig = make_rig(tmp_path / "dataset")
+    rig.hear()
+    return rig
+
+
+@pytest.fixture
+def http(rig: Rig, tmp_path: Path) -> TestClient:
+    return TestClient(build_app(rig.hub, Api(rig.hub, tmp_path / "dataset", None)))
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer no"}, {"Authorization": TOKEN}])
+@pytest.mark.parametrize("path", ["/api/status", "/api/rig", "/api/scene", "/api/episodes"])
+def test_every_call_needs_the_token(http: TestClient, path: str, headers: dict[str, str]) -> None:
+    assert http.get(path, headers=headers).status_code == 401
+    assert http.post("/api/session/estop", headers=headers).status_code == 401
+
+
+def test_health_needs_none(http: TestClient) -> None:
+    assert http.get("/healthz").text == "ok"
+
+
+def test_status_and_rig(http: TestClient) -> None:
+    assert http.get("/api/status", headers=AUTH).json()["motion"] == "idle"
+    rig = http.get("/api/rig", headers=AUTH).json()
+    assert (rig["name"], rig["simulated"]) == ("two", False)
+
+
+def test_intents_over_http(http: TestClient, rig: Rig) -> None:
+    answer = http.post("/api/session/estop", headers=AUTH)
+    assert answer.json()["status"]["motion"] == "estop"
+    refused = http.post("/api/session/home", headers=AUTH)
+    assert refused.status_code == 409
+    assert "estop" in refused.json()["error"]
+    assert http.post("/api/session/estop_reset", headers=AUTH, json={}).status_code == 200
+    seeded = http.post("/api/session/scene_reset", headers=AUTH, json={"seed": 5})
+    assert seeded.status_code == 200
+    assert rig.sent("robot/request") == [{"op": "scene_reset", "seed": 5}]
+
+
+def test_scene_reset_without_a_seed_takes_the_next(http: TestClient, rig: Rig) -> None:
+    for body in ({"seed": 5}, {}, {}):
+        http.post("/api/session/scene_reset", headers=AUTH, json=body)
+    assert [request["seed"] for request in rig.sent("robot/request")] == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/session/dance", b"{}", 404),
+        ("/api/session/save", b'{"outcome":"perhaps"}', 400),
+        ("/api/session/save", b"[", 400),
+        ("/api/session/save", b" " * 100_000, 413),
+        ("/api/episodes/none/label", b'{"outcome":"success"}', 404),
+        ("/api/episodes/none/discard", b"", 404),
+    ],
+)
+def test_what_cannot_be_done_is_said(http: TestClient, path: str, body: bytes, status: int) -> None:
+    answer = http.post(path, headers=AUTH, content=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_a_real_robot_has_no_scene(http: TestClient) -> None:
+    assert http.get("/api/scene", headers=AUTH).status_code == 404
+
+
+def test_episodes_are_listed_labelled_and_discarded(http: TestClient, tmp_path: Path) -> None:
+    assert http.get("/api/episodes", headers=AUTH).json() == {"episodes": []}
+    dtype = np.dtype([("t_ns", np.int64), ("x", np.float64)])
+    dataset = Dataset.open(tmp_path / "dataset", create=True)
+    writer = dataset.begin([StreamSpec(name="state", dtype=dtype, rate_hz=100)], [], {"task": "t"})
+    rows = np.zeros(3, dtype)
+    rows["t_ns"] = time.monotonic_ns() + np.arange(3) * 10_000_000
+    writer.append("state", rows)
+    writer.finish({})
+    label = {"outcome": "failure", "notes": "dropped"}
+    assert http.post(f"/api/episodes/{writer.id}/label", headers=AUTH, json=label).is_success
+    (row,) = http.get("/api/episodes", headers=AUTH).json()["episodes"]
+    assert (row["id"], row["outcome"], row["notes"]) == (writer.id, "failure", "dropped")
+    assert http.post(f"/api/episodes/{writer.id}/discard", headers=AUTH).is_success
+    assert http.get("/api/episodes", headers=AUTH).json() == {"episodes": []}
+    assert len(http.get("/api/episodes?discarded=1", headers=AUTH).json()["episodes"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/xr", "/static/xr/main.js"])
+def test_pages_are_served_and_always_revalidated(http: TestClient, path: str) -> None:
+    answer = http.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_files_outside_the_pages_are_not_served(http: TestClient) -> None:
+    for path in ("/static/xr/../../config.py", "/static/xr/%2e%2e/%2e%2e/config.py"):
+        assert http.get(path).status_code == 404
