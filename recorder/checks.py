@@ -129,6 +129,25 @@ def jerk(t_ns: Array, position: Array) -> tuple[float, float]:
     return float(np.sqrt(np.mean(third**2))), float(np.max(np.abs(third)))
 
 
+def on_ticks(stream: Stream) -> tuple[Array, Array]:
+    """Times and positions of a command stream on the grid of its ticks, one row a tick.
+
+    A command belongs to its tick, whenever it happened to be published, and the last revision of
+    a tick is the one that counted. Streams without ticks, or whose ticks started again because
+    their process did, keep their own times.
+    """
+    t_ns, position = stream.t_ns, stream["position"]
+    if "tick" not in stream or len(t_ns) < 2:
+        return t_ns, position
+    tick = stream["tick"].astype(np.int64)
+    if (np.diff(tick) < 0).any() or tick[0] == tick[-1]:
+        return t_ns, position
+    last = np.append(np.diff(tick) > 0, True)
+    period_ns = (t_ns[-1] - t_ns[0]) / (tick[-1] - tick[0])
+    times: Array = (t_ns[0] + (tick[last] - tick[0]) * period_ns).astype(np.int64)
+    return times, position[last]
+
+
 def saturation_shares(saturation: Array, among: Array) -> dict[str, float | None]:
     """Share of ticks at which any joint met a limit, by kind."""
     return {name: share(((saturation & bit) > 0).any(axis=1), among) for name, bit in SATURATIONS}

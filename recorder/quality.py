@@ -105,7 +105,17 @@ class QualityReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON form, as `Dataset.set_quality` keeps it."""
         findings = [asdict(finding) for finding in self.findings]
-        return {"verdict": self.verdict, "findings": findings, "metrics": self.metrics}
+        report = {"verdict": self.verdict, "findings": findings, "metrics": self.metrics}
+        return {key: _finite(value) for key, value in report.items()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: both become null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def check_episode(episode: Episode, thresholds: Thresholds | None = None) -> QualityReport:
@@ -139,8 +149,9 @@ class _Check:
             self.latency,
             self.pictures,
         )
-        for part in parts:
-            part()
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is a finding
+            for part in parts:
+                part()
         self.findings.sort(key=lambda f: f.level != "fail")
         worst: Verdict = self.findings[0].level if self.findings else "pass"
         return QualityReport(worst, tuple(self.findings), self.metrics)
@@ -254,7 +265,12 @@ class _Check:
             self.above("holding", what, holding, self.limits.holding_share)
         moving = self.streams.get(SENT, state)
         if moving is not None and "position" in moving and len(moving):
-            rms, peak = checks.jerk(moving.t_ns, moving["position"])
+            broken = int(np.count_nonzero(~np.isfinite(moving["position"]).all(axis=1)))
+            if broken:
+                what = f"{broken} rows of {moving.name} hold positions that are not finite"
+                self.add("fail", "not_finite", what, broken)
+                return
+            rms, peak = checks.jerk(*checks.on_ticks(moving))
             self.metrics["jerk_rms"], self.metrics["jerk_max"] = rms, peak
             self.above("jerk", "joint jerk is", rms, self.limits.jerk_rms, " rad/s³ rms")
 

@@ -23,7 +23,6 @@ from recorder.journal import Event
 from recorder.schema import EVENTS, JOURNAL, SETTLED, CameraSpec, StreamSpec
 from recorder.shard import ShardWriter, encode_rows, encode_text
 
-
 _SYNC_THREADS = 8
 """Syncs that run together share commits of the file system."""
 

@@ -75,33 +75,41 @@ class Governor:
             now: The target's motion.
         """
         earlier = now.move if before is None else before.move
-        motion = np.empty(6)
-        for part, a, v in zip((slice(0, 3), slice(3, 6)), self._a, self._v, strict=True):
-            carried = _steady(earlier[part].tolist(), now.move[part].tolist(), v)
-            motion[part] = _close_in(error[part].tolist(), last[part].tolist(), carried, a)
-        return motion
+        e, p, m0, m1 = error.tolist(), last.tolist(), earlier.tolist(), now.move.tolist()
+        linear = _close_in(e[:3], p[:3], _steady(m0[:3], m1[:3], self._v[0]), self._a[0])
+        turning = _close_in(e[3:], p[3:], _steady(m0[3:], m1[3:], self._v[1]), self._a[1])
+        return np.array(linear + turning)
+
+
+def _norm2(v: list[float]) -> float:
+    x, y, z = v
+    return x * x + y * y + z * z
 
 
 def _steady(earlier: list[float], now: list[float], v: float) -> list[float]:
     """Target motion that lasted two ticks: the smaller of both, none if it is a jump."""
-    before2 = sum(x * x for x in earlier)
-    now2 = sum(x * x for x in now)
-    steady = now if now2 <= before2 else earlier
-    return steady if min(before2, now2) <= v * v else [0.0, 0.0, 0.0]
+    before2, now2 = _norm2(earlier), _norm2(now)
+    if min(before2, now2) > v * v:
+        return [0.0, 0.0, 0.0]
+    return now if now2 <= before2 else earlier
 
 
 def _close_in(error: list[float], last: list[float], carried: list[float], a: float) -> list[float]:
     """One tick's motion: the target's own, plus a share of the rest that can be braked from."""
-    rest = [e - c for e, c in zip(error, carried, strict=True)]
     motion = error
-    distance = math.sqrt(sum(x * x for x in rest))
-    allowed = _braking(distance, a)
-    if distance > allowed:
-        motion = [c + x * (allowed / distance) for c, x in zip(carried, rest, strict=True)]
-    change = [m - p for m, p in zip(motion, last, strict=True)]
-    size = math.sqrt(sum(x * x for x in change))
-    if size > a:
-        motion = [p + x * (a / size) for p, x in zip(last, change, strict=True)]
+    (x, y, z), (cx, cy, cz) = error, carried
+    x, y, z = x - cx, y - cy, z - cz
+    distance = math.sqrt(x * x + y * y + z * z)
+    if distance > a:  # less than that can always be braked from
+        share = min(_braking(distance, a) / distance, 1.0)
+        if share < 1.0:
+            motion = [cx + x * share, cy + y * share, cz + z * share]
+    (x, y, z), (px, py, pz) = motion, last
+    x, y, z = x - px, y - py, z - pz
+    change = math.sqrt(x * x + y * y + z * z)
+    if change > a:
+        share = a / change
+        return [px + x * share, py + y * share, pz + z * share]
     return motion
 
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from retarget.frames import Array
 
+Columns = slice | NDArray[np.intp]
+"""Joints by index; a slice where they are consecutive, for views instead of copies."""
+
 
 class Tip:
     """A steered frame: its pose, and its part of the Jacobian, read from live views.
@@ -35,7 +38,7 @@ class Tip:
         self._rotation: Array | None = None
         chain = [k for k in model.supports[joint] if k > 0]
         self.columns = np.array([model.joints[k].idx_v for k in chain], dtype=np.intp)
-        self.span: slice | NDArray[np.intp] = _as_slice(self.columns)
+        self.span: Columns = as_slice(self.columns)
 
     def invalidate(self) -> None:
         """Forget the pose: the configuration has changed."""
@@ -73,7 +76,7 @@ class Tip:
         return np.array([x + b * pz - c * py, y + c * px - a * pz, z + a * py - b * px, a, b, c])
 
 
-def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+def as_slice(columns: NDArray[np.intp]) -> Columns:
     """Consecutive indices as a slice, others as they are."""
     if len(columns) and (np.diff(columns) == 1).all():
         return slice(int(columns[0]), int(columns[-1]) + 1)
@@ -94,11 +97,15 @@ class Kinematics:
         self._data = model.createData()
         pin.computeJointJacobians(model, self._data, np.array(pin.neutral(model)))
         self.q: Array = np.zeros(model.nq)
+        self._key = b""
         self.tips = {name: Tip(model, self._data, frame) for name, frame in tips.items()}
 
     def update(self, q: Array) -> None:
-        """Move to `q`, (nq,)."""
-        self.q = q
+        """Move to `q`, (nq,); does nothing when already there."""
+        key = q.tobytes()
+        if key == self._key:
+            return
+        self.q, self._key = q.copy(), key
         pin.computeJointJacobians(self.model, self._data, q)
         for tip in self.tips.values():
             tip.invalidate()

@@ -41,6 +41,9 @@ class JointBox:
         self._upper = np.array(upper, dtype=np.float64)
         self.velocity = np.asarray(velocity) * dt
         self.acceleration = np.asarray(acceleration) * dt * dt
+        self._near_upper, self._near_lower = self._upper - 1e-9, self._lower + 1e-9
+        self._near_velocity = self.velocity * (1.0 - 1e-6)
+        self._near_acceleration = self.acceleration * (1.0 - 1e-6)
 
     def bounds(self, q: Array, step: Array) -> tuple[Array, Array]:
         """Lower and upper bound of the next step.
@@ -71,13 +74,12 @@ class JointBox:
         np.maximum(following, np.minimum(self._lower, q), out=following)
         return following
 
-    def saturation(self, q: Array, step: Array, following: Array) -> NDArray[np.uint8]:
-        """`Saturation` bits of a tick that went from `q` by `following` after `step`."""
-        v, a = self.velocity, self.acceleration
-        tolerance = 1e-9 + 1e-6 * a
-        after = q + following
-        at_stop = (after >= self._upper - 1e-9) | (after <= self._lower + 1e-9)
-        bits = at_stop * np.uint8(Saturation.POSITION)
-        bits |= (np.abs(following) >= v - tolerance) * np.uint8(Saturation.VELOCITY)
-        bits |= (np.abs(following - step) >= a - tolerance) * np.uint8(Saturation.ACCELERATION)
-        return bits.astype(np.uint8)
+    def saturation(self, step: Array, following: Array, after: Array) -> NDArray[np.uint8]:
+        """`Saturation` bits of a tick that made the step `following` after `step`, to `after`."""
+        stop = (after >= self._near_upper) | (after <= self._near_lower)
+        speed = np.abs(following) >= self._near_velocity
+        change = np.abs(following - step) >= self._near_acceleration
+        bits: NDArray[np.uint8] = stop.view(np.uint8) * Saturation.POSITION.value
+        bits += speed.view(np.uint8) * Saturation.VELOCITY.value
+        bits += change.view(np.uint8) * Saturation.ACCELERATION.value
+        return bits

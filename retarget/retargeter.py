@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from retarget.errors import TargetError, TickError
 from retarget.frames import Array, moved
 from retarget.governor import Governor, GovernorConfig, TargetMotion
-from retarget.kinematics import Kinematics
+from retarget.kinematics import Columns, Kinematics, as_slice
 from retarget.limits import JointBox, braking_step
 from retarget.rig import Rig
 from retarget.solver import (
@@ -117,7 +117,7 @@ class Retargeter:
         self._solver: Solver = GaussNewton(n, self.config.solver, rig.effort)
         self._governor = Governor(self.config.governor, self.dt)
         self._tasks = {tip: self._task(tip) for tip in rig.tips}
-        self._columns_of: dict[tuple[str, ...], NDArray[np.intp]] = {}
+        self._columns_of: dict[tuple[str, ...], Columns] = {}
         self._centre = 0.5 * (rig.lower + rig.upper)
         self._half = np.maximum(0.5 * (rig.upper - rig.lower), 1e-6)
         self._start: _State | None = None
@@ -247,18 +247,18 @@ class Retargeter:
             task.set_target(T_target, weights.get(tip, 1.0))
             error = -task.residual(self._kinematics)
             motion = self._governor.lead(error, frame.motion(step), before, now)
-            spared = error - motion
+            spared = task.squared_cost(error - motion)
             error2 += task.squared_cost(error)
-            if spared.any():
-                withheld += task.squared_cost(spared)
+            if spared > 0.0:
+                withheld += spared
                 task.set_target(moved(frame.pose(), motion), weights.get(tip, 1.0))
         return motions, error2, withheld
 
-    def _columns(self, tips: tuple[str, ...]) -> NDArray[np.intp]:
+    def _columns(self, tips: tuple[str, ...]) -> Columns:
         """Joints that move any of the asked tips."""
         if tips not in self._columns_of:
             chains = [self._kinematics.tips[tip].columns for tip in tips]
-            self._columns_of[tips] = np.unique(np.concatenate(chains))
+            self._columns_of[tips] = as_slice(np.unique(np.concatenate(chains)))
         return self._columns_of[tips]
 
     def _activity(self, before: float, error2: float) -> float:
@@ -266,7 +266,7 @@ class Retargeter:
         share = self.dt / (self.config.posture.smoothing_s + self.dt)
         return before + share * (math.sqrt(error2) - before)
 
-    def _drift(self, q: Array, J: Array, columns: NDArray[np.intp], activity: float) -> Array:
+    def _drift(self, q: Array, J: Array, columns: Columns, activity: float) -> Array:
         """Self-motion of this tick towards the posture and away from stops, (columns,)."""
         c = self.config.posture
         beyond = np.minimum(np.maximum((q - self._centre) / self._half, -1.0), 1.0)
@@ -287,7 +287,7 @@ class Retargeter:
     ) -> Solution:
         n = self._n
         x = self._box.advance(start.x, step)
-        saturation = self._box.saturation(start.x, start.step, step)[:n]
+        saturation = self._box.saturation(start.step, step, x)[:n]
         self._kinematics.update(x[:n])
         residuals = {tip: self._residual(tip, T) for tip, T in asked.items()}
         behind = any(

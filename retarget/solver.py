@@ -14,11 +14,10 @@ from typing import Any, Protocol
 
 import daqp
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 
 from retarget.frames import Array
-from retarget.kinematics import Kinematics
+from retarget.kinematics import Columns, Kinematics
 from retarget.tasks import Task
 
 
@@ -59,7 +58,7 @@ class Solver(Protocol):
         self,
         kinematics: Kinematics,
         tasks: Sequence[Task],
-        columns: NDArray[np.intp],
+        columns: Columns,
         first: Linearisation,
         q: Array,
         low: Array,
@@ -80,7 +79,7 @@ class BoxQp:
     def solve(self, H: Array, g: Array, low: Array, high: Array) -> Array:
         """The minimiser, (n,); inside the box to the last bit."""
         _, x, info = dposv(H, -g)
-        if info == 0 and (x >= low).all() and (x <= high).all():
+        if info == 0 and (np.minimum(np.maximum(x, low), high) == x).all():
             return np.asarray(x)
         answer: Any = daqp.solve(H, g, self._no_rows, high, low, self._sense)
         clipped: Array = np.minimum(np.maximum(answer[0], low), high)
@@ -105,7 +104,7 @@ class GaussNewton:
         self,
         kinematics: Kinematics,
         tasks: Sequence[Task],
-        columns: NDArray[np.intp],
+        columns: Columns,
         first: Linearisation,
         q: Array,
         low: Array,
@@ -127,9 +126,9 @@ class GaussNewton:
             withheld: Squared weighted error that the tasks were spared; it only adds damping.
         """
         c = self.config
-        n = len(columns)
-        qp = self._qp.setdefault(n, BoxQp(n))
         effort, start = self._effort[columns], centre[columns]
+        n = len(effort)
+        qp = self._qp.get(n) or self._qp.setdefault(n, BoxQp(n))
         lower, upper = low[columns], high[columns]
         step = centre.copy()
         now, done = first, np.zeros(self._n)

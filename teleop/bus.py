@@ -17,40 +17,49 @@ nothing behind: the next `Bus` of the host removes what dead processes held.
 
 from __future__ import annotations
 
-import ctypes
 import re
 import secrets
 import struct
 import time
-import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import iceoryx2 as iox2
 import numpy as np
 
-from teleop.errors import TeleopError
+from teleop.services import (
+    BYTES_QUEUE,
+    DEFAULT_MAX_BYTES,
+    ROW_QUEUE,
+    BusError,
+    create,
+    events,
+    join,
+    pubsub,
+    queue_limit,
+    schema_of,
+)
 from teleop.timer import TimerFd
 
-MAX_PUBLISHERS = 4
-MAX_SUBSCRIBERS = 16
-MAX_NODES = 32
-ROW_QUEUE = 4096  # eight seconds of the fastest stream; sparse, memory is touched on use only
-BYTES_QUEUE = 256
-DEFAULT_MAX_BYTES = 64 * 1024
+__all__ = [
+    "BYTES_QUEUE",
+    "ROW_QUEUE",
+    "Bus",
+    "BusError",
+    "Message",
+    "Publisher",
+    "Subscriber",
+    "Waiter",
+    "schema_of",
+]
 
 HEADER = struct.Struct("<IIQqq")
 """Head of every message, little-endian: u32 checksum of the dtype, so that two builds never misread
 each other; u32 epoch, random per publisher; u64 sequence number from 0, per publisher; i64 publish
 time; i64 time at which the publisher joined (readers older than that expect its number 0)."""
-_EVENT_PREFIX = "wake:"
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+(/[A-Za-z0-9_.\-]+)*")
 
 Row = np.ndarray[Any, np.dtype[np.void]] | np.void
-
-
-class BusError(TeleopError):
-    """A topic cannot be opened, or a message does not fit it."""
 
 
 class Message(NamedTuple):
@@ -86,15 +95,15 @@ class Publisher:
         self._epoch = secrets.randbits(32)
         self._t_join_ns = time.monotonic_ns()
         size = HEADER.size + max_bytes
-        service = _open(_pubsub(node, service_name, dtype), topic)
-        self._port = _create(
+        service = join(pubsub(node, service_name, dtype), topic)
+        self._port = create(
             service.publisher_builder()
             .initial_max_slice_len(size)
             .backpressure_strategy(iox2.BackpressureStrategy.DiscardData),
             topic,
         )
-        events = _open(_events(node, service_name), topic)
-        self._notifier = _create(events.notifier_builder(), topic)
+        wake = join(events(node, service_name), topic)
+        self._notifier = create(wake.notifier_builder(), topic)
 
     def send(self, data: Row | bytes | bytearray | memoryview) -> int:
         """Send one row of the topic's dtype, or bytes; returns its sequence number.
@@ -152,7 +161,7 @@ class Subscriber:
     def __init__(
         self, node: Any, topic: str, service_name: str, dtype: np.dtype[Any] | None, depth: int
     ) -> None:
-        limit = _queue(dtype)
+        limit = queue_limit(dtype)
         if not 1 <= depth <= limit:
             raise BusError(f"topic {topic!r}: depth must be 1 to {limit}, got {depth}")
         self.topic = topic
@@ -162,9 +171,9 @@ class Subscriber:
         self._schema = schema_of(dtype)
         self._next: dict[int, int] = {}  # epoch → sequence number expected next
         self._t_join_ns = 0
-        service = _open(_pubsub(node, service_name, dtype), topic)
-        self._port = _create(service.subscriber_builder().buffer_size(depth), topic)
-        self._events = _open(_events(node, service_name), topic)
+        service = join(pubsub(node, service_name, dtype), topic)
+        self._port = create(service.subscriber_builder().buffer_size(depth), topic)
+        self._events = join(events(node, service_name), topic)
         self._t_join_ns = time.monotonic_ns()
 
     def latest(self) -> Any | None:
@@ -199,7 +208,7 @@ class Subscriber:
 
     def listener(self) -> Any:
         """A new iceoryx2 listener of this topic, for `Waiter`."""
-        return _create(self._events.listener_builder(), self.topic)
+        return create(self._events.listener_builder(), self.topic)
 
     def _decode(self, sample: Any, *, count_gaps: bool) -> Message:
         view = sample.payload().as_memory_view().cast("B")
@@ -351,62 +360,3 @@ class Bus:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def schema_of(dtype: np.dtype[Any] | None) -> int:
-    """Checksum of a dtype's layout, 0 for bytes."""
-    return 0 if dtype is None else zlib.crc32(repr(dtype.descr).encode())
-
-
-def _queue(dtype: np.dtype[Any] | None) -> int:
-    return BYTES_QUEUE if dtype is None else ROW_QUEUE
-
-
-def _pubsub(node: Any, name: str, dtype: np.dtype[Any] | None) -> Any:
-    return (
-        node.service_builder(iox2.ServiceName.new(name))
-        .publish_subscribe(iox2.Slice[ctypes.c_uint8])
-        .max_publishers(MAX_PUBLISHERS)
-        .max_subscribers(MAX_SUBSCRIBERS)
-        .max_nodes(MAX_NODES)
-        .subscriber_max_buffer_size(_queue(dtype))
-        .history_size(0)
-        .enable_safe_overflow(True)
-    )
-
-
-def _events(node: Any, name: str) -> Any:
-    return (
-        node.service_builder(iox2.ServiceName.new(_EVENT_PREFIX + name))
-        .event()
-        .max_notifiers(MAX_PUBLISHERS)
-        .max_listeners(MAX_SUBSCRIBERS)
-        .max_nodes(MAX_NODES)
-    )
-
-
-def _open(builder: Any, topic: str) -> Any:
-    """Open or create a service; two processes may do so at the same instant."""
-    failure: Exception | None = None
-    for _ in range(5):
-        try:
-            return builder.open_or_create()
-        except (iox2.PublishSubscribeOpenOrCreateError, iox2.EventOpenOrCreateError) as error:
-            failure = error
-            time.sleep(0.02)
-    raise BusError(f"cannot open topic {topic!r}: {failure}") from failure
-
-
-def _create(builder: Any, topic: str) -> Any:
-    try:
-        return builder.create()
-    except (
-        iox2.PublisherCreateError,
-        iox2.SubscriberCreateError,
-        iox2.NotifierCreateError,
-        iox2.ListenerCreateError,
-    ) as error:
-        raise BusError(
-            f"cannot join topic {topic!r}: {error} (at most {MAX_PUBLISHERS} publishers and "
-            f"{MAX_SUBSCRIBERS} subscribers share a topic)"
-        ) from error

@@ -209,6 +209,9 @@ def child_environment(parent: os._Environ[str] | dict[str, str]) -> dict[str, st
         "OMP_NUM_THREADS",
         "MKL_NUM_THREADS",
         "NUMBA_NUM_THREADS",
-        "LP_NUM_THREADS",
     )
-    return {"MUJOCO_GL": "egl", **parent, **dict.fromkeys(single, "1"), "PYTHONUNBUFFERED": "1"}
+    ours = {
+        "LP_NUM_THREADS": "0",  # software rendering in the calling thread, with no helper thread
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {"MUJOCO_GL": "egl", **parent, **dict.fromkeys(single, "1"), **ours}

@@ -57,7 +57,8 @@ export class CameraWall {
       const figure = canvas.parentElement;
       if (recent.length === 0) delete figure.dataset.live;
       const words = [name.replaceAll("_", " ")];
-      if (recent.length > 0) words.push(`${Math.round((recent.length * 1000) / RATE_WINDOW_MS)} Hz`);
+      const hz = (recent.length * 1000) / RATE_WINDOW_MS;
+      if (recent.length > 0) words.push(`${Math.round(hz)} Hz`);
       if (recent.length > 0 && ageMs !== null) words.push(`${Math.round(ageMs)} ms`);
       figure.querySelector("figcaption").textContent = words.join("   ");
     }

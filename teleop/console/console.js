@@ -1,4 +1,4 @@
-/** The console put together: a watcher's link, the status, the cameras, the episodes, the e-stop. */
+/** The console put together: a watcher's link, status, cameras, episodes and the e-stop. */
 
 import { call, intent } from "/static/xr/api.js";
 import { Link, socketUrl } from "/static/xr/link.js";
@@ -139,7 +139,8 @@ class Console {
 
   #status(status) {
     showStatus(status);
-    const take = JSON.stringify([status.last_take?.id, status.last_take?.verdict, status.recording]);
+    const { last_take: last, recording } = status;
+    const take = JSON.stringify([last?.id, last?.verdict, recording]);
     if (take !== this.#lastTake) this.#refreshEpisodes();
     this.#lastTake = take;
   }

@@ -30,7 +30,8 @@ export class EpisodeList {
     if (key === this.#shown) return;
     this.#shown = key;
     setText("episode-count", String(rows.length));
-    const open = new Set([...this.#root.querySelectorAll("details[open]")].map((d) => d.dataset.id));
+    const opened = this.#root.querySelectorAll("details[open]");
+    const open = new Set([...opened].map((item) => item.dataset.id));
     const items = rows.map((row) => this.#item(row, open.has(row.id)));
     const empty = element("p", { className: "empty", textContent: "No episodes yet" });
     this.#root.replaceChildren(...(items.length ? items : [empty]));
@@ -57,7 +58,9 @@ export class EpisodeList {
     const label = (outcome) => element("button", {
       className: outcome === "success" ? "good" : "bad",
       textContent: outcome === "success" ? "Success" : "Failure",
-      onclick: () => this.#post(row, "label", { outcome, notes: notes.value }, `Labelled ${outcome}`),
+      onclick: () => {
+        this.#post(row, "label", { outcome, notes: notes.value }, `Labelled ${outcome}`);
+      },
     });
     const discard = element("button", { textContent: "Discard" });
     discard.onclick = () => sure(discard, () => this.#post(row, "discard", {}, "Discarded"));
@@ -95,10 +98,8 @@ export function sure(button, action) {
 }
 
 function whenText({ take, wall_time: wallTime }) {
-  const time = new Date(wallTime).toLocaleString([], {
-    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
-  });
-  return `take ${take}, ${time}`;
+  const options = { hour: "2-digit", minute: "2-digit", hour12: false };
+  return `take ${take}, ${new Date(wallTime).toLocaleTimeString([], options)}`;
 }
 
 function detailText({ task, operator, id, drops, failed }) {

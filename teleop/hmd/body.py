@@ -35,8 +35,10 @@ class BodyNoise:
         tremor_m: Root mean square of the hands' tremor per axis; physiological tremor is 8 to
             12 Hz and a few tenths of a millimetre (Elble & Koller 1990).
         tremor_rad: The same in rotation.
-        tracker_m: White noise of tracked positions per axis, standard deviation.
+        tracker_m: Noise of tracked positions per axis, standard deviation.
         tracker_rad: The same of rotations.
+        tracker_s: Time over which that noise wanders: a runtime's fusion filter leaves slow error,
+            not white noise.
         dropouts_per_s: How often one controller loses tracking, for one to three frames.
         losses_per_s: How often a whole message is lost.
     """
@@ -45,6 +47,7 @@ class BodyNoise:
     tremor_rad: float = np.deg2rad(0.1)
     tracker_m: float = 0.0003
     tracker_rad: float = np.deg2rad(0.1)
+    tracker_s: float = 0.06
     dropouts_per_s: float = 0.1
     losses_per_s: float = 0.1
 
@@ -143,6 +146,7 @@ class SyntheticBody:
         self._sway = self._rng.uniform(0.0, 2 * np.pi, 3)
         self._gaze = np.zeros(2)
         self._lost = dict.fromkeys(SIDES, 0)
+        self._error = {device: self._rng.normal(size=6) for device in ("head", *SIDES)}
         self._seq = 0
         self.clutches = {side: ClutchInverse(_rest(side)) for side in SIDES}
         self.inputs = {side: ControllerInput() for side in SIDES}
@@ -161,7 +165,7 @@ class SyntheticBody:
         row["presence"] = HEAD_BIT | LEFT_CONTROLLER_BIT | RIGHT_CONTROLLER_BIT
         hands = {side: self.clutches[side].hand(tips[side]) for side in SIDES}
         row["head_flags"] = GOOD
-        row["head"] = matrix_to_pose(self._measured(self._head(t_s, hands)))
+        row["head"] = matrix_to_pose(self._measured("head", self._head(t_s, hands)))
         for side in SIDES:
             self._fill(row[f"{side}_controller"], side, self._trembling(side, t_s, hands[side]))
         lost = self._rng.random() < self.noise.losses_per_s * self._dt
@@ -169,7 +173,7 @@ class SyntheticBody:
 
     def _fill(self, block: np.void, side: str, T_stage_hand: Matrix) -> None:
         fingers = self.inputs[side]
-        pose = matrix_to_pose(self._measured(T_stage_hand))
+        pose = matrix_to_pose(self._measured(side, T_stage_hand))
         block["flags"] = 0 if self._dropped(side) else GOOD
         block["grip"] = block["aim"] = pose
         block["trigger"] = np.clip(1.0 - fingers.opening, 0.0, 1.0)
@@ -196,11 +200,15 @@ class SyntheticBody:
         T[:3, :3] = exp3(self.noise.tremor_rad * shake[3:]) @ T[:3, :3]
         return T
 
-    def _measured(self, T: Matrix) -> Matrix:
+    def _measured(self, device: str, T: Matrix) -> Matrix:
+        """A pose as the tracker reports it: with first-order, low-pass noise of its own."""
+        noise = self.noise
+        keep = np.exp(-self._dt / noise.tracker_s)
+        fresh = np.sqrt(1.0 - keep**2) * self._rng.normal(size=6)
+        error = self._error[device] = keep * self._error[device] + fresh
         measured = T.copy()
-        measured[:3, 3] += self._rng.normal(0.0, self.noise.tracker_m, 3)
-        wrong = exp3(self._rng.normal(0.0, self.noise.tracker_rad, 3))
-        measured[:3, :3] = wrong @ T[:3, :3]
+        measured[:3, 3] += noise.tracker_m * error[:3]
+        measured[:3, :3] = exp3(noise.tracker_rad * error[3:]) @ T[:3, :3]
         return measured
 
     def _head(self, t_s: float, hands: dict[str, Matrix]) -> Matrix:

@@ -29,7 +29,7 @@ from teleop.protocol import (
     RIGHT_HAND_BIT,
     empty_frame,
 )
-from teleop.samples import OPERATOR_FRAME, SIDES, Button, Source, Tracking
+from teleop.samples import OPERATOR_FRAME, SIDES, Button, Source
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ FACE_BUTTONS = int(Button.PRIMARY | Button.SECONDARY | Button.MENU)
 SQUEEZED = 0.5
 MAX_GAP_NS = 2_000_000_000
 """Longer silences of the original (a lost connection) are shortened to this."""
+_LOST_NS = 250_000_000
+"""An arm that does not follow for this long has let go; statuses are up to 100 ms old."""
 _IDLE_PERIOD_S = 1 / 72
 Progress = Callable[[float, str], None]
 
@@ -63,7 +65,7 @@ class ReplayResult:
         sent: Messages put on the socket.
         duration_s: Of the replayed motion.
         late_ms: Worst lateness of a message against the original spacing.
-        interruptions: Times an arm that should follow did not.
+        interruptions: Times an arm let go that did not in the original.
     """
 
     episode_id: str
@@ -127,6 +129,18 @@ def spacing_ns(frames: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
 
 
+def arms_that_followed(episode: Episode, frames: npt.NDArray[np.void]) -> list[tuple[bool, bool]]:
+    """Left, right per frame: the arm followed then; without a session, its deadman was held."""
+    if "session" in episode.streams and len(episode.stream("session")):
+        session = episode.stream("session")
+        at = np.searchsorted(session.t_ns, frames["t_receive_ns"], side="right") - 1
+        engaged = session["engaged"][np.maximum(at, 0)]
+    else:
+        held = [frames[f"{side}_controller"]["squeeze"] > SQUEEZED for side in SIDES]
+        engaged = np.stack(held, axis=1)
+    return [(bool(left), bool(right)) for left, right in engaged]
+
+
 class ReplayOperator:
     """Streams a recorded operator to a running system.
 
@@ -152,6 +166,7 @@ class ReplayOperator:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._frames = operator_frames(episode)
+        self._wanted = arms_that_followed(episode, self._frames)
         self._source_id = episode.id
         self._seed = episode.attributes.get("scene_seed")
         self._outcome: Outcome = (
@@ -199,34 +214,51 @@ class ReplayOperator:
 
     async def _engage(self) -> None:
         """Press what is pressed in the first frame, hands still, until those arms follow."""
-        wanted = self._squeezed(0)
-        await self._hold_still(0.3)
-        if any(wanted):
-            await self._rest(
-                lambda: self._engaged() == wanted, "the arms to follow", 5.0, released=False
-            )
+        await self._hold_still(0.3, released=True)
+        if any(self._wanted[0]):
+            await self._rest(lambda: self._follows(0), "the arms to follow", 5.0, released=False)
 
     async def _play(self, tell: Callable[[float], None]) -> None:
         due = spacing_ns(self._frames)
         start_ns = time.monotonic_ns()
-        late_ns = 0
-        following = True
+        lost_since_ns: int | None = None
         for i, after_ns in enumerate(due):
             wait_ns = start_ns + int(after_ns) - time.monotonic_ns()
             if wait_ns > 0:
                 await asyncio.sleep(wait_ns * 1e-9)
-            else:
-                late_ns = max(late_ns, -wait_ns)
+            self._result.late_ms = max(self._result.late_ms, -wait_ns / 1e6)
             await self._send(i, start_ns + int(after_ns))
+            now_ns = time.monotonic_ns()
+            if self._follows(i):
+                lost_since_ns = None
+            elif lost_since_ns is None:
+                lost_since_ns = now_ns
+            elif now_ns - lost_since_ns > _LOST_NS:
+                await self._engage_again(i)
+                start_ns += time.monotonic_ns() - now_ns
+                lost_since_ns = None
             if i % 32 == 0:
                 tell(i / len(due))
-                still = all(
-                    e or not w for e, w in zip(self._engaged(), self._squeezed(i), strict=True)
-                )
-                self._result.interruptions += following and not still
-                following = still
-        self._result.late_ms = late_ns / 1e6
         self._result.duration_s = float(due[-1]) / 1e9
+
+    def _follows(self, i: int) -> bool:
+        """Whether every arm follows that followed in the original."""
+        return all(e or not w for e, w in zip(self._engaged(), self._wanted[i], strict=True))
+
+    async def _engage_again(self, i: int) -> None:
+        """An arm let go that did not in the original: hold still, release, press, go on.
+
+        Hand and tip rest meanwhile, so the relative clutch goes on where it was.
+        """
+        logger.info("an arm let go at frame %d; engaging again", i)
+        self._result.interruptions += 1
+        await self._hold_still(0.3, at=i, released=True)
+        try:
+            await self._rest(
+                lambda: self._follows(i), "the arms to follow", 3.0, released=False, at=i
+            )
+        except TimeoutError:
+            logger.warning("the arms do not follow; going on without")
 
     async def _end_take(self) -> None:
         last = len(self._frames) - 1
@@ -250,9 +282,12 @@ class ReplayOperator:
                 block["buttons"] = int(block["buttons"]) & ~int(Button.SQUEEZE)
         await self._client.send_frame(frame)
 
-    async def _hold_still(self, duration_s: float) -> None:
+    async def _hold_still(
+        self, duration_s: float, *, at: int = 0, released: bool | None = None
+    ) -> None:
         end = time.monotonic() + duration_s
-        await self._rest(lambda: time.monotonic() >= end, "a moment", duration_s + 5.0)
+        done = lambda: time.monotonic() >= end  # noqa: E731
+        await self._rest(done, "a moment", duration_s + 5.0, at=at, released=released)
 
     async def _rest(
         self,
@@ -276,15 +311,6 @@ class ReplayOperator:
             await asyncio.sleep(_IDLE_PERIOD_S)
 
     # ------------------------------------------------------------------ status
-    def _squeezed(self, i: int) -> tuple[bool, bool]:
-        left, right = (
-            float(self._frames[i][f"{side}_controller"]["squeeze"]) > SQUEEZED
-            and int(self._frames[i][f"{side}_controller"]["flags"]) & Tracking.VALID
-            == Tracking.VALID
-            for side in SIDES
-        )
-        return left, right
-
     def _engaged(self) -> tuple[bool, bool]:
         status = self._client.status
         return status.engaged if status is not None else (False, False)

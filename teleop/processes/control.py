@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from retarget import load_rig
+from retarget import OneEuroConfig, load_rig
 from teleop.bus import Subscriber
 from teleop.control import ControlConfig, ControlCore, Outputs
 from teleop.following import LEFT_CONTROLLER, RIGHT_CONTROLLER
@@ -42,7 +42,7 @@ class ControlProcess:
         rig = load_rig(config.rig)
         n, g = len(rig.joint_names), len(rig.gripper_names)
         self._process = process
-        control = ControlConfig(rate_hz=config.control_rate_hz)
+        control = ControlConfig(rate_hz=config.control_rate_hz, smoothing=OneEuroConfig())
         _warm_up(ControlCore(rig, control))
         self._core = ControlCore(rig, control)
         self._frames = bus.subscriber("operator/frame", OPERATOR_FRAME, depth=8)

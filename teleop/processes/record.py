@@ -99,8 +99,10 @@ class RecordProcess:
         """End a running take, marked as interrupted; nothing received is lost."""
         if self.take is not None:
             self._drain()
-            self.take.writer.mark("interrupted", "the recorder was stopped during the take")
+            writer = self.take.writer
+            writer.mark("interrupted", "the recorder was stopped during the take")
             self._stop({"reason": "recorder stopped"})
+            writer.wait_settled()
         self.pool.shutdown(wait=True)
         self._collect_check()
         self._publish_status(time.monotonic_ns())

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 PRIORITY = 30  # above control: a late robot is worse than a late command
 REPORT_PERIOD_NS = 1_000_000_000
+SKIPPED_SHARE = 0.05
+"""Share of slots skipped within a second that is worth a word."""
 
 
 class RobotProcess:
@@ -110,19 +112,19 @@ class RobotProcess:
         self._process.event(str(request["op"]), {k: v for k, v in request.items() if k != "op"})
 
     def _report(self, now_ns: int) -> None:
-        """Once a second, say what went wrong since the last report."""
+        """Once a second, say what went wrong; single late slots are in the health only."""
         self._next_report_ns = now_ns + REPORT_PERIOD_NS
         totals = {
             "refused": self._driver.refused,
             "slipped_ns": self._simulated.slipped_ns if self._simulated is not None else 0,
             "skipped": self._grid.skipped,
         }
-        news = {k: v - self._reported[k] for k, v in totals.items() if v > self._reported[k]}
+        news = {k: v - self._reported[k] for k, v in totals.items()}
         self._reported = totals
-        if news:
-            data = {**news, "reason": self._driver.refusal}
-            log.warning("since the last report: %s", data)
-            self._process.event("robot_trouble", data)
+        if news["skipped"] > SKIPPED_SHARE * self._rate_hz or news["refused"] or news["slipped_ns"]:
+            reason = self._driver.last_refusal if news["refused"] else ""
+            log.warning("within the last second: %s %s", news, reason)
+            self._process.event("robot_trouble", {**news, "reason": reason})
 
 
 def main() -> int:

@@ -20,13 +20,15 @@ class RobotDriver:
     Attributes:
         adapter: The robot.
         refused: Commands refused so far.
-        refusal: Why the last one was refused; empty when it was not.
+        refusal: Why the newest command was refused; empty when it was not.
+        last_refusal: Why any command was last refused.
     """
 
     def __init__(self, rig: Rig, adapter: RobotAdapter, config: GuardConfig | None = None) -> None:
         self.adapter = adapter
         self.refused = 0
         self.refusal = ""
+        self.last_refusal = ""
         self._guard = CommandGuard(rig, config)
         n, g = len(rig.joint_names), len(rig.gripper_names)
         self._state_row = np.zeros((), robot_state_dtype(n, g))
@@ -61,6 +63,7 @@ class RobotDriver:
         self.refusal = reason or ""
         if reason is not None:
             self.refused += 1
+            self.last_refusal = reason
             return None
         self._holding = False
         self._t_command_ns = now_ns

@@ -61,7 +61,7 @@ def record(path: Path, t_ns: np.ndarray[Any, Any], rate_hz: float = 100.0) -> Ep
     rows["t_ns"], rows["tick"] = t_ns, np.arange(len(t_ns))
     rows["x"] = (t_ns / 1e9)[:, None] * [1.0, -2.0]
     rows["flag"] = np.arange(len(t_ns)) % 2
-    turn = Rotation.from_euler("z", t_ns / 1e9)
+    turn = Rotation.from_euler("z", (t_ns / 1e9)[:, None])
     rows["pose"] = np.hstack([rows["x"], rows["x"][:, :1], turn.as_quat()])
     writer = Dataset.open(path, create=True).begin(
         [StreamSpec("s", ROW, rate_hz)], [CameraSpec("front", 32, 24, 10.0)]

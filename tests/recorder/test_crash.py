@@ -19,10 +19,11 @@ import sys, itertools, numpy as np
 from recorder import Dataset
 from tests.recorder.takes import *
 rng = np.random.default_rng(11)
-state, head, frames = random_rows(STATE, 20000, rng), random_rows(HEAD, 20000, rng), pictures(40, rng)
+state, head = random_rows(STATE, 5000, rng), random_rows(HEAD, 5000, rng)
+frames = pictures(40, rng)
 writer = Dataset.open(sys.argv[1], create=True).begin(STREAMS, CAMERAS)
 print("ready", flush=True)
-for i in range(20000):
+for i in range(5000):
     writer.append("state", state[i : i + 1])
     writer.append("operator/head", head[i : i + 1])
     writer.append_picture("front", frames[i % 40], i, i, i, i)
@@ -37,7 +38,7 @@ for i in range(20000):
 @pytest.mark.parametrize("lines", [1, 137, 700])
 def test_sigkill_loses_no_acknowledged_row(tmp_path: Path, lines: int) -> None:
     rng = np.random.default_rng(11)
-    state, head = random_rows(STATE, 20000, rng), random_rows(HEAD, 20000, rng)
+    state, head = random_rows(STATE, 5000, rng), random_rows(HEAD, 5000, rng)
     frames = pictures(40, rng)
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(tmp_path)],

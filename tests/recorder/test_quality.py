@@ -160,6 +160,10 @@ def start_late(take: Take) -> None:
     take.pictures["wrist"] = take.pictures["wrist"][8:]
 
 
+def break_position(take: Take) -> None:
+    take.rows["state"]["position"][5, 2] = np.nan
+
+
 def lose_state(take: Take) -> None:
     take.rows["state"] = take.rows["state"][:0]
 
@@ -168,7 +172,7 @@ def lose_state(take: Take) -> None:
     ("spoil", "verdict", "codes"),
     [
         (thin, "fail", {"rate"}),
-        (stop_clock, "fail", {"clock", "gap"}),
+        (stop_clock, "fail", {"clock", "gap", "jerk"}),
         (cut_gap, "warn", {"gap"}),
         (lose_rows, "warn", {"drops"}),
         (lose_pictures, "warn", {"rate"}),
@@ -181,6 +185,7 @@ def lose_state(take: Take) -> None:
         (freeze, "warn", {"frozen"}),
         (blacken, "fail", {"black"}),
         (start_late, "warn", {"start_skew", "camera_skew"}),
+        (break_position, "fail", {"not_finite"}),
         (lose_state, "fail", {"empty"}),
     ],
 )
@@ -193,6 +198,7 @@ def test_each_fault_is_found_and_named(
     assert {f.code for f in report.findings} == codes, report.reasons
     assert report.verdict == verdict
     assert all(report.reasons)
+    json.dumps(report.to_dict(), allow_nan=False)
 
 
 def test_pause_is_no_fault(tmp_path: Path) -> None:

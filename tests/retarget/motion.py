@@ -34,23 +34,23 @@ def waypoints(home):
     """(seconds, left pose or None to stay, right pose or None to stay)."""
     axis = np.array([-np.cos(np.radians(18)), 0, -np.sin(np.radians(18))])
     right_meet = hand([0, 1, 0], axis, MEET)
-    left_near = hand([0, -1, 0], -axis, MEET + [-0.03, 0.085, 0])
+    left_near = hand([0, -1, 0], -axis, np.add(MEET, [-0.03, 0.085, 0]))
     left_meet = hand([0, -1, 0], -axis, MEET)
     right_away = right_meet.copy()
     right_away[:3, 3] -= [0.02, 0.085, 0]
     return [
-        (1.5, None, pitched(50, CUBE + [-0.05, 0, 0.08])),
+        (1.5, None, pitched(50, np.add(CUBE, [-0.05, 0, 0.08]))),
         (0.9, None, pitched(50, CUBE)),
         (0.6, None, None),
-        (0.8, None, pitched(50, CUBE + [-0.02, 0, 0.08])),
+        (0.8, None, pitched(50, np.add(CUBE, [-0.02, 0, 0.08]))),
         (1.7, left_near, right_meet),
         (0.9, left_meet, None),
         (0.6, None, None),
         (0.7, None, right_away),
-        (1.9, pitched(40, TRAY + [0, 0, 0.09]), home["right_wrist"]),
+        (1.9, pitched(40, np.add(TRAY, [0, 0, 0.09])), home["right_wrist"]),
         (0.8, pitched(40, TRAY), None),
         (0.5, None, None),
-        (0.8, pitched(40, TRAY + [-0.06, 0, 0.08]), None),
+        (0.8, pitched(40, np.add(TRAY, [-0.06, 0, 0.08])), None),
         (1.4, home["left_wrist"], None),
     ]
 

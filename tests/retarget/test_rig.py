@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import mujoco
 import numpy as np
 import pytest
@@ -16,20 +18,8 @@ from retarget.errors import (
     UnknownRigError,
 )
 
-ARM_URDF = """<?xml version="1.0"?>
-<robot name="arm">
-  <link name="base"><inertial><mass value="3"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
-  <link name="upper"><inertial><origin xyz="0 0 0.1"/><mass value="1"/><inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial>
-    VISUAL
-    <collision><origin xyz="0 0 0.15"/><geometry><mesh filename="package://my_robot/meshes/tetra.obj"/></geometry></collision></link>
-  <link name="fore"><inertial><mass value="1"/><inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial></link>
-  <link name="finger1"><inertial><mass value="0.1"/><inertia ixx="1e-4" iyy="1e-4" izz="1e-4" ixy="0" ixz="0" iyz="0"/></inertial></link>
-  <link name="finger2"><inertial><mass value="0.1"/><inertia ixx="1e-4" iyy="1e-4" izz="1e-4" ixy="0" ixz="0" iyz="0"/></inertial></link>
-  <joint name="shoulder" type="revolute"><parent link="base"/><child link="upper"/><origin xyz="0 0 0.2"/><axis xyz="0 1 0"/><limit lower="-2" upper="2" effort="20" velocity="3"/></joint>
-  <joint name="elbow" type="revolute"><parent link="upper"/><child link="fore"/><origin xyz="0 0 0.3" rpy="0.1 0 0"/><axis xyz="0 1 0"/><limit lower="-2.5" upper="0" effort="20" velocity="3"/></joint>
-  <joint name="grip" type="prismatic"><parent link="fore"/><child link="finger1"/><origin xyz="0 0.02 0.2"/><axis xyz="0 1 0"/><limit lower="0" upper="0.04" effort="20" velocity="1"/></joint>
-  <joint name="grip_mimic" type="prismatic"><parent link="fore"/><child link="finger2"/><origin xyz="0 -0.02 0.2"/><axis xyz="0 -1 0"/><limit lower="0" upper="0.09" effort="20" velocity="1"/><mimic joint="grip" multiplier="2" offset="0.005"/></joint>
-</robot>"""
+ARM_URDF = (Path(__file__).parent / "data" / "arm.urdf").read_text()
+PLAIN_URDF = ARM_URDF.replace("VISUAL", "")
 
 TETRA = "v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n"
 
@@ -69,7 +59,7 @@ def mine(tmp_path):
     (meshes / "tetra.obj").write_text(TETRA)
     (meshes / "shell.dae").write_text("<COLLADA/>")
 
-    def load(rig=RIG, model=ARM_URDF.replace("VISUAL", ""), name="arm.urdf"):
+    def load(rig=RIG, model=PLAIN_URDF, name="arm.urdf"):
         (tmp_path / name).write_text(model)
         (tmp_path / "mine.toml").write_text(rig)
         return load_rig(tmp_path / "mine.toml")
@@ -175,10 +165,10 @@ def test_a_users_urdf_becomes_a_rig(mine):
 
 
 def test_a_users_mjcf_becomes_a_rig(mine):
-    mjcf = """<mujoco><compiler angle="radian"/><worldbody>
-      <body name="upper" pos="0 0 0.2"><joint name="shoulder" axis="0 1 0" range="-2 2" limited="true"/>
+    mjcf = """<mujoco><compiler angle="radian" autolimits="true"/><worldbody>
+      <body name="upper" pos="0 0 0.2"><joint name="shoulder" axis="0 1 0" range="-2 2"/>
         <geom name="bone" type="capsule" fromto="0 0 0 0 0 0.3" size="0.02"/>
-        <body name="fore" pos="0 0 0.3"><joint name="elbow" axis="0 1 0" range="-2.5 0" limited="true"/>
+        <body name="fore" pos="0 0 0.3"><joint name="elbow" axis="0 1 0" range="-2.5 0"/>
           <geom type="capsule" fromto="0 0 0.05 0 0 0.2" size="0.02"/></body></body>
       </worldbody></mujoco>"""
     text = RIG.replace("arm.urdf", "arm.xml").split("[grippers.left]")[0]
@@ -201,7 +191,7 @@ def test_a_missing_mesh_is_an_error(mine):
 
 def test_an_unreadable_collision_mesh_is_an_error(mine):
     with pytest.raises(MissingMeshError, match=r"must be one of \.stl"):
-        mine(model=ARM_URDF.replace("VISUAL", "").replace("tetra.obj", "shell.dae"))
+        mine(model=PLAIN_URDF.replace("tetra.obj", "shell.dae"))
 
 
 def test_an_unexpanded_xacro_is_refused_with_a_hint(mine):

@@ -44,7 +44,14 @@ from teleop.protocol import (
 )
 from teleop.samples import SIDES, Button, Source, Tracking
 
-QUIET = BodyNoise(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+QUIET = BodyNoise(
+    tremor_m=0.0,
+    tremor_rad=0.0,
+    tracker_m=0.0,
+    tracker_rad=0.0,
+    dropouts_per_s=0.0,
+    losses_per_s=0.0,
+)
 EYES = {side: np.eye(4) for side in SIDES}
 vectors = st.tuples(*[st.floats(-1.5, 1.5)] * 3)
 
@@ -113,11 +120,11 @@ def test_a_quiet_neutral_person_calibrates_to_the_known_map() -> None:
 def test_tremor_and_tracker_noise_have_the_stated_size() -> None:
     noise = BodyNoise(dropouts_per_s=0.0, losses_per_s=0.0)
     grips = np.array(
-        [r["right_controller"]["grip"] for r in rows(SyntheticBody(noise=noise), 900) if r]
+        [r["right_controller"]["grip"] for r in rows(SyntheticBody(noise=noise), 2700) if r]
     )
     spread = grips[:, :3].std(axis=0)
     expected = np.hypot(noise.tremor_m, noise.tracker_m)
-    np.testing.assert_allclose(spread, expected, rtol=0.15)
+    np.testing.assert_allclose(spread, expected, rtol=0.2)
 
 
 @settings(max_examples=10, deadline=None)

@@ -1,4 +1,4 @@
-/** Offset between this page's clock and the host's, from round trips: the fastest recent one wins. */
+/** Offset of the host's clock from this page's, from round trips: the fastest recent one wins. */
 
 const WINDOW = 20;
 

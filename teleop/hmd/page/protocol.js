@@ -34,7 +34,7 @@ export const CLOSE_REASONS = Object.freeze({
   4400: { text: "The server could not read a message of this page.", retry: true },
   4401: { text: "Wrong access token.", retry: false },
   4403: { text: "The server refuses connections from this address (origin).", retry: false },
-  4406: { text: "Server and page speak different protocol versions. Reload the page.", retry: false },
+  4406: { text: "Page and server differ in protocol version. Reload the page.", retry: false },
   4408: { text: "The server heard no greeting in time.", retry: true },
   4410: { text: "The server is stopping.", retry: true },
   4413: { text: "A message was too large for the server.", retry: true },
