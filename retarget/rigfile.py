@@ -171,11 +171,13 @@ class SceneSection(Section, frozen=True):
         file: MJCF file with objects, lights and cameras, relative to the rig file.
         ambient: Ambient brightness of the headlight, 0..1; left out keeps the model's.
         diffuse: Diffuse brightness of the headlight, 0..1; left out keeps the model's.
+        lights: Diffuse brightness of the model's own lights, 0..1; left out keeps the model's.
     """
 
     file: str = ""
     ambient: float | None = None
     diffuse: float | None = None
+    lights: float | None = None
 
 
 class CollisionSection(Section, frozen=True):

@@ -155,6 +155,9 @@ def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
         spec.visual.headlight.ambient = [scene.ambient] * 3
     if scene.diffuse is not None:
         spec.visual.headlight.diffuse = [scene.diffuse] * 3
+    if scene.lights is not None:
+        for light in spec.lights:
+            light.diffuse = [scene.lights] * 3
     if not scene.file:
         return
     path = rig_dir / scene.file

@@ -67,6 +67,8 @@ CONTROLLER_BITS: tuple[tuple[SideName, int, int], ...] = (
     ("left", LEFT_CONTROLLER_BIT, LEFT_HAND_BIT),
     ("right", RIGHT_CONTROLLER_BIT, RIGHT_HAND_BIT),
 )
+# Plain integers: operators of `IntFlag` members cost a microsecond each, on every message.
+_SQUEEZE, _KNOWN_BUTTONS, _VALID = int(Button.SQUEEZE), 0x3F, int(Tracking.VALID)
 SQUEEZE_ON, SQUEEZE_OFF = 0.7, 0.3
 """Analogue squeeze: pressed above, released below, unchanged in between."""
 
@@ -146,6 +148,7 @@ class ButtonReader:
     _known: set[SideName] = field(default_factory=set)
     _buttons: dict[tuple[SideName, Button], _ButtonState] = field(default_factory=dict)
     _squeezed: dict[SideName, bool] = field(default_factory=dict)
+    _last_down: dict[SideName, int] = field(default_factory=dict)
 
     def read(self, frame: Any, view: View, now_ns: int) -> tuple[Tracked, list[Asked]]:
         """Facts and intents of one OPERATOR_FRAME row.
@@ -164,7 +167,7 @@ class ButtonReader:
                 continue
             has_buttons[index] = True
             down = self._down(side, frame[f"{side}_controller"])
-            deadman[index] = bool(down & self.bindings.deadman)
+            deadman[index] = bool(down & self.bindings.deadman.value)
             asked += self._gestures(side, down, view, now_ns)
         tracked = Tracked(
             t_pose_ns=int(frame["t_ns"]),
@@ -175,27 +178,31 @@ class ButtonReader:
         )
         return tracked, asked
 
-    def _down(self, side: SideName, controller: Any) -> Button:
-        down = Button(int(controller["buttons"]) & 0x3F)
+    def _down(self, side: SideName, controller: Any) -> int:
+        down = int(controller["buttons"]) & _KNOWN_BUTTONS
         squeeze = float(controller["squeeze"])
         was = self._squeezed.get(side, False)
         squeezed = squeeze > (SQUEEZE_OFF if was else SQUEEZE_ON)
         self._squeezed[side] = squeezed
-        return down | Button.SQUEEZE if squeezed else down
+        return down | _SQUEEZE if squeezed else down
 
-    def _gestures(self, side: SideName, down: Button, view: View, now_ns: int) -> list[Asked]:
+    def _gestures(self, side: SideName, down: int, view: View, now_ns: int) -> list[Asked]:
         first = side not in self._known
         self._known.add(side)
+        if not (down or first or self._last_down.get(side, 0)):
+            return []
+        self._last_down[side] = down
         asked = []
         for button in Button:
             state = self._buttons.setdefault((side, button), _ButtonState())
-            gesture = self._gesture(state, bool(down & button), first, now_ns)
+            is_down = bool(down & button.value)
+            gesture = self._gesture(state, is_down, first, now_ns)
             action = self._action(side, button, gesture, view) if gesture else None
-            if first and down & button:
+            if first and is_down:
                 pressed = self._action(side, button, "press", view)
                 action = pressed if pressed == Intent.ESTOP else None
             if action:
-                asked += resolve(action, view, f"{side} {button.name.lower()}")  # type: ignore[union-attr]
+                asked += resolve(action, view, f"{side} {str(button.name).lower()}")
         return asked
 
     def _gesture(self, state: _ButtonState, down: bool, first: bool, now_ns: int) -> Gesture | None:
@@ -259,4 +266,4 @@ def hands_valid(frame: Any) -> Pair:
 
 
 def _valid(flags: int) -> bool:
-    return flags & Tracking.VALID == Tracking.VALID
+    return flags & _VALID == _VALID

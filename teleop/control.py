@@ -179,7 +179,8 @@ class ControlCore:
             self._off_since_ns = None
             return self._started
         if not self._started:
-            self._grippers = np.clip(state["gripper"], 0.0, 1.0)
+            # not where they are: a gripper that holds something is driven beyond it
+            self._grippers = np.clip(state["gripper_command"], 0.0, 1.0)
             self._rebase(state)
             self._started = True
             return True

@@ -88,6 +88,7 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
                 "velocity": rates,
                 "effort": {"names": list(rig.joint_names), "unit": "N m"},
                 "gripper": grippers,
+                "gripper_command": grippers,
                 "gripper_effort": {"names": list(rig.gripper_names), "unit": "N m"},
                 "t_ns": CLOCK,
                 "t_device_ns": DEVICE_CLOCK,

@@ -160,6 +160,7 @@ def robot_state_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
             ("effort", np.float64, (n_joints,)),
             ("gripper", np.float64, (n_grippers,)),
             ("gripper_effort", np.float64, (n_grippers,)),
+            ("gripper_command", np.float64, (n_grippers,)),  # where they are being driven
             ("status", np.uint32),  # RobotStatus
         ]
     )

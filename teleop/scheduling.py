@@ -34,11 +34,12 @@ def request_scheduling(priority: int, nice: int = -10) -> Scheduling:
     try:
         os.sched_setscheduler(0, policy, os.sched_param(priority))
     except OSError:
-        return _request_nice(nice)
+        return request_nice(nice)
     return Scheduling.FIFO
 
 
-def _request_nice(nice: int) -> Scheduling:
+def request_nice(nice: int) -> Scheduling:
+    """Ask for a share of the processor ahead of ordinary processes (`nice` below 0)."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
     except OSError:

@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 PROCESSES = ("robot", "control", "cameras", "record", "gateway")
 READY_TIMEOUT_S = 90.0
-STALL_NS = 3_000_000_000
+STALL_NS = dict.fromkeys(("robot", "control"), 3_000_000_000)
+PATIENT_STALL_NS = 15_000_000_000
+"""Silence after which a process is taken for hung. Disk and GL may take seconds; killing a recorder
+that only waits for its disk would end the take it is trying to save."""
 RESTARTS_PER_MINUTE = 5
 STOP_TIMEOUT_S = 2.0
 ROBOT_STOP_TIMEOUT_S = 0.8
@@ -126,9 +129,10 @@ class Supervisor:
         for child in list(self.children.values()):
             self._listen(child)
             code = child.popen.poll()
+            stall_ns = STALL_NS.get(child.name, PATIENT_STALL_NS)
             if code is not None:
                 self._restart(child, "died", {"exit_code": code})
-            elif child.health is samples.Health.RUNNING and now_ns - child.beat_ns > STALL_NS:
+            elif child.health is samples.Health.RUNNING and now_ns - child.beat_ns > stall_ns:
                 child.popen.kill()
                 child.popen.wait()
                 self._restart(child, "stalled", {"silent_s": (now_ns - child.beat_ns) / 1e9})

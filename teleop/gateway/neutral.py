@@ -44,13 +44,8 @@ class Neutral:
         self._run = run
         self._known = self._load()
         self.profile: OperatorProfile | None = None
-
-    @property
-    def T_robot_stage(self) -> npt.NDArray[np.float64]:
+        self.T_robot_stage: npt.NDArray[np.float64] = IDENTITY
         """Pose (7,) of STAGE in the robot root; identity until captured."""
-        if self.profile is None:
-            return IDENTITY
-        return matrix_to_pose(self.profile.T_robot_stage)
 
     @property
     def reach_scale(self) -> float:
@@ -72,6 +67,7 @@ class Neutral:
             name=self._name or "operator",
         )
         self.profile = self._with_known_reach(profile)
+        self.T_robot_stage = matrix_to_pose(self.profile.T_robot_stage)
         self._save(self.profile)
         return self.profile
 

@@ -122,7 +122,7 @@ def _warm_up(core: ControlCore) -> None:
     """Compile kernels and touch memory before the first real tick, on a core to throw away."""
     rig = core.rig
     state = np.zeros(1, robot_state_dtype(len(rig.joint_names), len(rig.gripper_names)))[0]
-    state["position"], state["gripper"] = rig.q_home, 1.0
+    state["position"], state["gripper_command"] = rig.q_home, 1.0
     session, frame = np.zeros(1, SESSION_STATE)[0], np.zeros(1, OPERATOR_FRAME)[0]
     session["motion"], session["engaged"], session["engage_count"] = Motion.ENGAGED, True, 1
     session["reach_scale"], session["T_robot_stage"][6] = 1.0, 1.0

@@ -31,11 +31,13 @@ from teleop.gateway.topics import Heard, Outputs
 from teleop.processes.loop import Process
 from teleop.protocol import RigInfo, StreamInfo
 from teleop.samples import OPERATOR_FRAME, SESSION_STATE
+from teleop.scheduling import request_scheduling
 from teleop.session import Session
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.01
+SCHEDULING_PRIORITY = 10
 MAX_JSON_BYTES = 65_536
 
 
@@ -115,6 +117,8 @@ class Gateway:
             url, port = address(bound, config.host, tls=config.tls)
             announce(Path(config.run_dir), url, port)
             log.info("listening on %s", url)
+            # The loop's thread only, below control and robot; it never computes for long.
+            log.info("scheduling: %s", request_scheduling(SCHEDULING_PRIORITY).value)
             self.process.ready()
             await self._tick(serving)
         finally:

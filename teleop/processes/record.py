@@ -29,11 +29,14 @@ from teleop.cameras.base import Picture, camera_plan
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
 from teleop.recording import Channel, operator_channels, rig_channels, split_operator
+from teleop.scheduling import request_nice
 
 log = logging.getLogger(__name__)
 
 SYNC_PERIOD_NS = 100_000_000
 STATUS_PERIOD_NS = 100_000_000
+RECORDER_NICE = -5
+"""Ahead of the cameras: what is on the bus must be saved before more is made."""
 EVENT_SOURCES = ("gateway", "control", "robot", "cameras", "supervisor")
 
 
@@ -307,6 +310,7 @@ def main() -> int:
     """Entry point: `python -m teleop.processes.record CONFIG.json`."""
     with Process.from_argv("record", sys.argv) as process:
         recorder = RecordProcess(process.config, process.bus)
+        request_nice(RECORDER_NICE)
         process.ready()
         try:
             while not process.stopping:

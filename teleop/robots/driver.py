@@ -38,12 +38,14 @@ class RobotDriver:
         self._t_command_ns = 0
         self._reading: RobotReading | None = None
         self._last: npt.NDArray[np.float64] = np.zeros(n)
+        self._gripper: npt.NDArray[np.float64] = np.zeros(g)
 
     def start(self, now_ns: int) -> None:
         """Connect; the robot holds until the first command."""
         self.adapter.start(now_ns)
         reading = self.adapter.read(now_ns)
         self._reading, self._last = reading, reading.position.copy()
+        self._gripper = reading.gripper.copy()
 
     def command(self, row: np.void, now_ns: int) -> Row | None:
         """Check a `command/requested` row and send it.
@@ -95,6 +97,7 @@ class RobotDriver:
         row["position"], row["velocity"] = reading.position, reading.velocity
         row["effort"], row["gripper"] = reading.effort, reading.gripper
         row["gripper_effort"] = reading.gripper_effort
+        row["gripper_command"] = self._gripper
         status = RobotStatus.HOLDING if self._holding else RobotStatus.OK
         status |= RobotStatus.REFUSED if self.refusal else RobotStatus.OK
         status |= RobotStatus.FAULT if reading.fault else RobotStatus.OK
@@ -105,6 +108,7 @@ class RobotDriver:
         """The robot was put somewhere else (a scene reset): commands continue from there."""
         reading = self._reading = self.adapter.read(now_ns)
         self._last = reading.position.copy()
+        self._gripper = reading.gripper.copy()
         self._holding = True
         self.refusal = ""
 
@@ -124,5 +128,5 @@ class RobotDriver:
         row["t_ns"] = now_ns
         row["position"], row["velocity"] = sent.position, sent.velocity
         row["gripper"] = sent.gripper
-        self._last = sent.position.copy()
+        self._last, self._gripper = sent.position.copy(), sent.gripper.copy()
         return row

@@ -57,6 +57,7 @@ class World:
             device["grip"] = random_pose(self.rng)
         self.state = np.zeros(1, robot_state_dtype(len(rig.joint_names), 2))[0]
         self.state["position"], self.state["gripper"] = rig.q_home, 1.0
+        self.state["gripper_command"] = 1.0
         self.robot_follows = True
         self.events: list[tuple[str, dict[str, Any]]] = []
 
@@ -115,6 +116,7 @@ class World:
         if self.robot_follows:
             self.state["position"] = outputs.command["position"]
             self.state["gripper"] = outputs.command["gripper"]
+            self.state["gripper_command"] = outputs.command["gripper"]
 
     def ticks(self, n: int, **kwargs: bool) -> Outputs:
         outputs = self.tick(**kwargs)
@@ -158,6 +160,7 @@ def test_first_command_is_the_measured_state(rig: Rig) -> None:
     world = World(rig, 3)
     random_start(world)
     world.state["gripper"] = (0.3, 0.6)
+    world.state["gripper_command"] = (0.3, 0.6)
     first = world.tick()
     assert np.array_equal(first.command["position"], world.state["position"])
     assert np.allclose(first.command["gripper"], (0.3, 0.6))
@@ -354,6 +357,7 @@ def test_a_new_calibration_moves_no_engaged_arm(rig: Rig) -> None:
 def test_trigger_takes_the_gripper_over_only_once_it_moves(rig: Rig) -> None:
     world = World(rig, 10)
     world.state["gripper"] = 0.0
+    world.state["gripper_command"] = 0.0
     world.ticks(2)
     world.engage()
     held = world.ticks(40)  # trigger released, which would mean open
@@ -368,6 +372,7 @@ def test_homing_ends_at_home_with_open_grippers_and_says_so_once(rig: Rig) -> No
     world = World(rig, 11)
     random_start(world)
     world.state["gripper"] = 0.2
+    world.state["gripper_command"] = 0.2
     world.tick()
     world.set_motion(Motion.HOMING)
     world.session["home_count"] = 1
@@ -412,6 +417,7 @@ def test_refused_commands_rebase(rig: Rig) -> None:
 def test_rebasing_keeps_the_grip(rig: Rig) -> None:
     world = World(rig, 14)
     world.state["gripper"] = 0.0
+    world.state["gripper_command"] = 0.0
     world.ticks(2)
     world.robot_follows = False
     world.state["position"] = rig.q_home + 0.5
