@@ -21,10 +21,6 @@ class ProtocolError(TeleopError):
         self.reason = reason
 
 
-class SessionError(TeleopError):
-    """An intent the session cannot follow in its present state."""
-
-
 class BindingError(TeleopError):
     """A rig file maps a button that does not exist, or to an intent that does not exist."""
 

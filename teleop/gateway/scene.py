@@ -11,17 +11,13 @@ import numpy.typing as npt
 
 from retarget import Rig
 from retarget.frames import matrix_to_pose
+from teleop.samples import sim_qpos_dtype
 
 
 def is_simulated(rig: Rig) -> bool:
     """Whether the rig's adapter is the simulator."""
     adapter = rig.sections.get("adapter", {})
     return str(adapter.get("name", "")) == "mujoco"
-
-
-def qpos_dtype(nq: int) -> np.dtype[np.void]:
-    """Topic `sim/qpos`: the whole state of a simulated scene, in MuJoCo's order."""
-    return np.dtype([("t_ns", np.int64), ("seq", np.uint64), ("qpos", np.float64, (nq,))])
 
 
 class SceneView:
@@ -43,7 +39,7 @@ class SceneView:
     @property
     def dtype(self) -> np.dtype[np.void]:
         """Layout of `sim/qpos` for this scene."""
-        return qpos_dtype(int(self._model.nq))
+        return sim_qpos_dtype(int(self._model.nq))
 
     def poses(self, row: Any) -> dict[str, Any]:
         """Objects and tips as `[px, py, pz, qx, qy, qz, qw]` in the robot root.

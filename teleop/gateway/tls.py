@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import os
 import socket
-import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -111,8 +110,3 @@ def _write_private(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
-
-
-def client_context(authority: Path) -> ssl.SSLContext:
-    """What a Python client needs to trust the server."""
-    return ssl.create_default_context(cafile=str(authority))

@@ -74,17 +74,18 @@ class System:
         assert announced["pid"] == self.process.pid
         self.rig.url = announced["url"]
 
-    def live(self) -> None:
-        """Let robot and recorder speak once."""
-        self.row["t_ns"] = time.monotonic_ns()
-        self.robot.send(self.row)
-        self.recorder.send(json.dumps(self.recorder_status).encode())
+    async def live(self) -> None:
+        """Let robot and recorder speak, all the time."""
+        while True:
+            self.row["t_ns"] = time.monotonic_ns()
+            self.robot.send(self.row)
+            self.recorder.send(json.dumps(self.recorder_status).encode())
+            await asyncio.sleep(0.01)
 
     async def until(self, done: Callable[[np.void], bool]) -> np.void:
         """The next session state that does."""
         async with asyncio.timeout(10):
             while True:
-                self.live()
                 for message in self.states.drain():
                     if done(message.data):
                         return message.data
@@ -110,6 +111,7 @@ def system(tmp_path: Path) -> Iterator[System]:
 async def test_the_gateway_on_the_real_bus(system: System) -> None:
     """From the socket to the bus, through a crash in a take, to a polite end."""
     system.recorder_status = {"state": "recording", "take": 4, "last": None}
+    living = asyncio.create_task(system.live())
     await system.until(lambda state: state["recording"] == Recording.RECORDING)
     assert system.end(signal.SIGKILL) == -signal.SIGKILL
     system.start()  # a restarted gateway adopts the take that goes on
@@ -136,3 +138,4 @@ async def test_the_gateway_on_the_real_bus(system: System) -> None:
         assert all(frame["t_receive_ns"] >= frame["t_device_ns"] for frame in frames)
         assert system.end(signal.SIGTERM) == 0
         assert (await hmd.closed())[0] == 4410
+    living.cancel()
