@@ -61,6 +61,14 @@ class Tip:
         J: Array = self._J[:, self.span]
         return J
 
+    def joint_views(self) -> tuple[Array, Array]:
+        """Rotation (3, 3) and position (3,) of the joint that carries the tip, live."""
+        return self._R_joint, self._p_joint
+
+    def tool(self) -> Array:
+        """The tip in that joint, `[R | p]`, (3, 4)."""
+        return np.column_stack([self._turn, self._offset])
+
     def pose(self) -> Array:
         """`T_robot_tip`, (4, 4)."""
         T_robot_tip = np.eye(4)
@@ -90,22 +98,25 @@ class Kinematics:
         model: `pinocchio.Model`; every joint has one coordinate.
         q: Configuration of the last update, (nq,).
         tips: Steered frames by name.
+        J: Spatial Jacobian at the root's origin, live, (6, nv).
     """
 
     def __init__(self, model: Any, tips: dict[str, str]) -> None:
         self.model = model
         self._data = model.createData()
         pin.computeJointJacobians(model, self._data, np.array(pin.neutral(model)))
+        self.J: Array = self._data.J
         self.q: Array = np.zeros(model.nq)
         self._key = b""
         self.tips = {name: Tip(model, self._data, frame) for name, frame in tips.items()}
 
-    def update(self, q: Array) -> None:
-        """Move to `q`, (nq,); does nothing when already there."""
+    def update(self, q: Array) -> bool:
+        """Move to `q`, (nq,); does nothing, and says False, when already there."""
         key = q.tobytes()
         if key == self._key:
-            return
+            return False
         self.q, self._key = q.copy(), key
         pin.computeJointJacobians(self.model, self._data, q)
         for tip in self.tips.values():
             tip.invalidate()
+        return True

@@ -30,6 +30,8 @@ class JointBox:
     behind it as it comes back (one way). It is never thrown inside.
 
     Attributes:
+        lower: Lower position limit, (n,).
+        upper: Upper position limit, (n,).
         velocity: Velocity limit per tick, (n,).
         acceleration: Acceleration limit per tick², (n,).
     """
@@ -37,11 +39,11 @@ class JointBox:
     def __init__(
         self, lower: Array, upper: Array, velocity: Array, acceleration: Array, dt: float
     ) -> None:
-        self._lower = np.array(lower, dtype=np.float64)
-        self._upper = np.array(upper, dtype=np.float64)
+        self.lower = np.array(lower, dtype=np.float64)
+        self.upper = np.array(upper, dtype=np.float64)
         self.velocity = np.asarray(velocity) * dt
         self.acceleration = np.asarray(acceleration) * dt * dt
-        self._near_upper, self._near_lower = self._upper - 1e-9, self._lower + 1e-9
+        self._near_upper, self._near_lower = self.upper - 1e-9, self.lower + 1e-9
         self._near_velocity = self.velocity * (1.0 - 1e-6)
         self._near_acceleration = self.acceleration * (1.0 - 1e-6)
 
@@ -53,7 +55,7 @@ class JointBox:
             step: The step they made in the last tick, (n,).
         """
         v, a = self.velocity, self.acceleration
-        room = np.array([self._upper - q, q - self._lower])
+        room = np.array([self.upper - q, q - self.lower])
         up, down = braking_step(np.maximum(room, 0.0), a)
         high = np.minimum(np.minimum(v, step + a), up)
         low = np.maximum(np.maximum(-v, step - a), -down)
@@ -70,8 +72,8 @@ class JointBox:
     def advance(self, q: Array, step: Array) -> Array:
         """`q + step`, with rounding beyond a position limit taken off."""
         following = q + step
-        np.minimum(following, np.maximum(self._upper, q), out=following)
-        np.maximum(following, np.minimum(self._lower, q), out=following)
+        np.minimum(following, np.maximum(self.upper, q), out=following)
+        np.maximum(following, np.minimum(self.lower, q), out=following)
         return following
 
     def saturation(self, step: Array, following: Array, after: Array) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import daqp
 import numpy as np
@@ -19,6 +19,9 @@ from scipy.linalg.lapack import dposv
 from retarget.frames import Array
 from retarget.kinematics import Columns, Kinematics
 from retarget.tasks import Task
+
+PRIMAL_TOLERANCE = 1e-11
+"""Of a bound, far below a tick's step [rad]; daqp's own 1e-6 is a visible share of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +54,6 @@ class Linearisation:
     e: Array
 
 
-class Solver(Protocol):
-    """Anything that finds a tick's step; a compiled kernel may stand in for `GaussNewton`."""
-
-    def solve(
-        self,
-        kinematics: Kinematics,
-        tasks: Sequence[Task],
-        columns: Columns,
-        first: Linearisation,
-        q: Array,
-        low: Array,
-        high: Array,
-        centre: Array,
-        withheld: float,
-    ) -> Array:
-        """See `GaussNewton.solve`."""
-
-
 class BoxQp:
     """min 1/2 x'Hx + g'x within low <= x <= high, H positive definite."""
 
@@ -81,7 +66,9 @@ class BoxQp:
         _, x, info = dposv(H, -g)
         if info == 0 and (np.minimum(np.maximum(x, low), high) == x).all():
             return np.asarray(x)
-        answer: Any = daqp.solve(H, g, self._no_rows, high, low, self._sense)
+        answer: Any = daqp.solve(
+            H, g, self._no_rows, high, low, self._sense, primal_tol=PRIMAL_TOLERANCE
+        )
         clipped: Array = np.minimum(np.maximum(answer[0], low), high)
         return clipped
 

@@ -182,13 +182,14 @@ class Subscriber:
         Older messages are thrown away on purpose and not counted as dropped. `last` keeps the
         newest one for readers that want the same value again.
         """
-        newest: Message | None = None
-        while (sample := self._port.receive()) is not None:
-            newest = self._decode(sample, count_gaps=False)
+        newest = self._port.receive()
         if newest is None:
             return None
-        self.last = newest
-        return newest.data
+        while (sample := self._port.receive()) is not None:
+            newest.delete()
+            newest = sample
+        self.last = self._decode(newest, count_gaps=False)
+        return self.last.data
 
     def drain(self, limit: int | None = None) -> list[Message]:
         """Everything received since the last call, oldest first; at most `limit` messages."""

@@ -93,7 +93,7 @@ def replay_episode(
 @contextmanager
 def _progress(console: Console) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description:44}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
         total = START + PERFORM + CHECK + EXPORT + REPORT
         yield progress, progress.add_task("preparing", total=total)
 

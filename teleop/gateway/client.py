@@ -39,6 +39,7 @@ class Client:
     streams: frozenset[str] = frozenset()
     ignored: int = 0
     odd_times: int = 0
+    _t_last_ns: int = 0
     rtt_ns: int | None = None
     _pings: int = 0
     _next_ping_ns: int = 0
@@ -106,11 +107,17 @@ class Client:
         self.rtt_ns = rtt_ns if self.rtt_ns is None else self.rtt_ns + (rtt_ns - self.rtt_ns) // 8
 
     def host_time(self, t_device_ns: int, t_receive_ns: int) -> int:
-        """Host time of a device time [ns]; the arrival while no clock fit says better."""
-        if not self.clock.ready:
-            return t_receive_ns
-        t_ns = self.clock.to_host_ns(t_device_ns)
-        if abs(t_ns - t_receive_ns) > MAX_CLOCK_ERROR_NS:
-            self.odd_times += 1
-            return t_receive_ns
-        return t_ns
+        """Host time of a device time [ns]; the arrival while no clock fit says better.
+
+        Never after the arrival and never backwards: a better fit moves later samples, it does not
+        put one before another that came earlier. The raw times are kept beside it.
+        """
+        t_ns = t_receive_ns
+        if self.clock.ready:
+            mapped_ns = self.clock.to_host_ns(t_device_ns)
+            if abs(mapped_ns - t_receive_ns) > MAX_CLOCK_ERROR_NS:
+                self.odd_times += 1
+            else:
+                t_ns = min(mapped_ns, t_receive_ns)
+        self._t_last_ns = max(t_ns, self._t_last_ns + 1)
+        return self._t_last_ns

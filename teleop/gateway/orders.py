@@ -92,6 +92,7 @@ class Orders:
                 "device": holder.hello.device,
             },
             "clock": clock_fit(holder),
+            "scene_seed": self.next_seed - 1,  # of the scene that is shown now
         }
         self._recorder(
             {

@@ -33,6 +33,7 @@ from teleop.scheduling import request_nice
 
 log = logging.getLogger(__name__)
 
+DRAIN_PERIOD_NS = 20_000_000
 SYNC_PERIOD_NS = 100_000_000
 STATUS_PERIOD_NS = 100_000_000
 RECORDER_NICE = -5
@@ -78,15 +79,18 @@ class RecordProcess:
             c.name: bus.subscriber(f"camera/{c.name}", None, depth=64) for c in self.cameras
         }
         self.events = [bus.subscriber(f"events/{s}", None, depth=128) for s in EVENT_SOURCES]
-        self.waiter = bus.waiter([self.commands, self.operator, *self.pictures.values()])
+        self.waiter = bus.waiter([self.commands])
         self._dropped: dict[str, int] = {}
         self._next_sync_ns = 0
         self._next_status_ns = 0
 
     # ------------------------------------------------------------------ loop
     def step(self) -> None:
-        """Wait briefly for news, then write all there is."""
-        self.waiter.wait(10_000_000)
+        """Wait a little, or for a command, then write all there is.
+
+        Rows wait on the bus meanwhile: fewer, larger writes cost less than prompt ones.
+        """
+        self.waiter.wait(DRAIN_PERIOD_NS)
         now_ns = time.monotonic_ns()
         self._obey()
         try:
