@@ -24,6 +24,7 @@ class Clutch:
         self.scale = scale
         self._T_robot_hand: Array | None = None
         self._T_robot_tip: Array | None = None
+        self._engaged_at = b""
 
     @property
     def engaged(self) -> bool:
@@ -34,6 +35,7 @@ class Clutch:
         """Take the hand's and the tip's pose, (4, 4) each, as belonging together."""
         self._T_robot_hand = np.array(T_robot_hand, dtype=np.float64)
         self._T_robot_tip = np.array(T_robot_tip, dtype=np.float64)
+        self._engaged_at = self._T_robot_hand.tobytes()
 
     def release(self) -> None:
         """Let go; `target` needs a new `engage`."""
@@ -48,7 +50,7 @@ class Clutch:
         hand, tip = self._T_robot_hand, self._T_robot_tip
         if hand is None or tip is None:
             raise ClutchError("target() before engage(): the clutch is open")
-        if np.array_equal(T_robot_hand, hand):
+        if T_robot_hand.tobytes() == self._engaged_at:
             return tip.copy()
         target = np.eye(4)
         turn = T_robot_hand[:3, :3] @ hand[:3, :3].T

@@ -76,56 +76,69 @@ class CompiledEngine:
         solver = config.solver
         self._damping = np.array([solver.damping, solver.error_damping, solver.max_error])
         self._effort = np.array(rig.effort, dtype=np.float64)
-        self._none: tuple[None, ...] = (None,) * size
         self._openings = np.empty(size)
         self._bounds, self._step = np.empty((2, n + size)), np.empty(n + size)
         self._asked, self._T = np.empty(tips, dtype=np.bool_), np.zeros((tips, 3, 4))
         self._weighted, self._reference = np.empty((tips, 2)), np.empty((tips, 3, 4))
         self._A, self._e = np.empty((6 * tips, n)), np.empty(6 * tips)
         self._centre, self._done = np.empty(n), np.empty(n)
-        self._distances = np.empty((tips, 2))
+        self._left = np.empty((tips, 2))
+        self._active_of: dict[bytes, solver_kernels.Indices] = {}
+        # shared by every state that follows nothing; states are never changed
+        self._unknown, self._unmoved = np.full((tips, 3, 4), np.nan), np.zeros((tips, 6))
+        self._warm_up(rig)
+
+    def _warm_up(self, rig: Rig) -> None:
+        """Call every kernel once: the first real tick must not wait for a compiler.
+
+        Kernels see arrays of the rig's sizes whatever is asked, so one call covers them all.
+        """
+        x = np.concatenate([rig.q_home, np.ones(len(self._sides))])
+        start = State(x, np.zeros_like(x), self._unknown, self._unmoved)
+        self.follow(start, Targets(np.eye(4), np.eye(4), np.eye(4)))
+        self.approach(start, rig.q_home.copy(), [1.0] * len(self._sides), 1.0)
 
     def follow(self, start: State, targets: Targets) -> Tick:
         """See `Engine.follow`."""
-        refused = self._take(targets)
+        followed, refused = self._take(targets)
         self._open(start, [targets.gripper(side) for side in self._sides])
-        following = self._asked.any()
-        after = np.full((len(self._tips), 3, 4), np.nan)
-        moves = np.zeros((len(self._tips), 6))
-        activity = self._solve(start, after, moves) if following else 0.0
-        return self._close(start, after, moves, activity, refused > 0)
+        if not followed:
+            return self._close(start, self._unknown, self._unmoved, 0.0, refused)
+        now, moves = np.empty_like(self._unknown), np.empty_like(self._unmoved)
+        activity = self._solve(start, now, moves)
+        return self._close(start, now, moves, activity, refused, followed)
 
     def approach(
         self, start: State, goal: Array, openings: Sequence[float | None], speed: float
     ) -> Tick:
         """See `Engine.approach`."""
-        self._asked[:] = False
         self._open(start, openings)
-        kernels.aim_joints(start.x, goal, speed, self._box, self._bounds, self._step)
-        after = np.full((len(self._tips), 3, 4), np.nan)
-        return self._close(start, after, np.zeros((len(self._tips), 6)), 0.0, False)
+        kernels.aim_joints(start.x, goal, float(speed), self._box, self._bounds, self._step)
+        return self._close(start, self._unknown, self._unmoved, 0.0, False)
 
-    def _take(self, targets: Targets) -> int:
-        """Copy the targets; how many of them cannot be followed."""
+    def _take(self, targets: Targets) -> tuple[tuple[str, ...], bool]:
+        """Copy the targets; the tips to follow, and whether a target cannot be followed."""
+        given = []
         self._weighted[:] = self._costs
         for k, tip in enumerate(self._tips):
             pose = targets.pose(tip)
             self._asked[k] = pose is not None
             if pose is not None:
                 self._T[k] = pose[:3]
+                given.append(tip)
         for tip, weight in targets.weights.items():
             if tip in self._tips:
                 self._weighted[self._tips.index(tip)] *= weight
-        return kernels.screen(self._T, self._asked)
+        if kernels.screen(self._T, self._asked) == len(given):
+            return tuple(given), False
+        return tuple(tip for tip, asked in zip(self._tips, self._asked, strict=True) if asked), True
 
     def _open(self, start: State, openings: Sequence[float | None]) -> None:
         for i, opening in enumerate(openings):
             self._openings[i] = math.nan if opening is None else opening
-        kernels.open_tick(
-            start.x, start.step, self._box, self._openings, self._bounds, self._step
-        )
+        kernels.open_tick(start.x, start.step, self._box, self._openings, self._bounds, self._step)
 
-    def _solve(self, start: State, after: Array, moves: Array) -> float:
+    def _solve(self, start: State, now: Array, moves: Array) -> float:
         """Write the step of the joints that answer to the asked tips; the tick's activity."""
         q, step, views = start.x[: self._n], self._step[: self._n], self._views
         views.update(q)
@@ -142,11 +155,11 @@ class CompiledEngine:
             start.moves,
             self._rates,
             self._reference,
-            after,
+            now,
             moves,
         )
         activity = start.activity + self._smoothing * (math.sqrt(error2) - start.activity)
-        active = solver_kernels.active_joints(views.chains, self._asked)
+        active = self._active()
         self._linearise()
         self._centre[:] = step
         limit = min(self._max_drift, self._per_error * activity)
@@ -187,18 +200,31 @@ class CompiledEngine:
             self._e,
         )
 
+    def _active(self) -> solver_kernels.Indices:
+        """Joints that move any asked tip."""
+        key = self._asked.tobytes()
+        if key not in self._active_of:
+            moved = self._views.chains[self._asked].any(axis=0)
+            self._active_of[key] = np.flatnonzero(moved)
+        return self._active_of[key]
+
     def _close(
-        self, start: State, after: Array, moves: Array, activity: float, refused: bool
+        self,
+        start: State,
+        now: Array,
+        moves: Array,
+        activity: float,
+        refused: bool,
+        followed: tuple[str, ...] = (),
     ) -> Tick:
         x, moved = np.empty_like(start.x), np.empty_like(start.x)
         saturation = np.empty(self._n, dtype=np.uint8)
         kernels.close_tick(start.x, start.step, self._step, self._box, x, moved, saturation)
         residuals: dict[str, tuple[float, float]] = {}
-        if self._asked.any():
-            views = self._views
+        if followed:
+            views, left = self._views, self._left
             views.update(x[: self._n])
-            kernels.distances(views.joints, views.tools, self._T, self._asked, self._distances)
-            for k, (distance, angle) in enumerate(self._distances.tolist()):
-                if self._asked[k]:
-                    residuals[self._tips[k]] = (distance, angle)
-        return Tick(State(x, moved, after, moves, activity), residuals, saturation, refused)
+            kernels.distances(views.joints, views.tools, self._T, self._asked, left)
+            rows = dict(zip(self._tips, left.tolist(), strict=True))
+            residuals = {tip: (rows[tip][0], rows[tip][1]) for tip in followed}
+        return Tick(State(x, moved, now, moves, activity), residuals, saturation, refused)

@@ -6,6 +6,7 @@ STAGE is OpenXR's: x right, y up, -z forward. The robot root is x forward, y lef
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+_LAST_ROW = [0.0, 0.0, 0.0, 1.0]
 _R_ROBOT_STAGE = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -26,18 +28,21 @@ def stage_to_robot() -> Array:
 
 def quat_to_matrix(quat_xyzw: ArrayLike) -> Array:
     """Rotation matrix, (3, 3), of a quaternion that need not be of unit length."""
-    x, y, z, w = np.asarray(quat_xyzw, dtype=np.float64)
+    return np.array(_rotation_rows(np.asarray(quat_xyzw, dtype=np.float64).tolist()))
+
+
+def _rotation_rows(quat_xyzw: list[float]) -> list[list[float]]:
+    """`quat_to_matrix` in plain floats: numpy's calls cost more than the arithmetic."""
+    x, y, z, w = quat_xyzw
     norm2 = x * x + y * y + z * z + w * w
-    if not (np.isfinite(norm2) and norm2 > 1e-12):
-        raise ValueError(f"quaternion {[x, y, z, w]} is not finite or is zero")
+    if not (math.isfinite(norm2) and norm2 > 1e-12):
+        raise ValueError(f"quaternion {quat_xyzw} is not finite or is zero")
     s = 2.0 / norm2
-    return np.array(
-        [
-            [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
-            [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
-            [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
-        ]
-    )
+    return [
+        [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
+        [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
+        [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
+    ]
 
 
 def matrix_to_quat(R: ArrayLike) -> Array:
@@ -48,11 +53,9 @@ def matrix_to_quat(R: ArrayLike) -> Array:
 
 def pose_to_matrix(pose: ArrayLike) -> Array:
     """`T_a_b`, (4, 4), of a pose (7,). Raises ValueError for a zero or non-finite quaternion."""
-    values = np.asarray(pose, dtype=np.float64)
-    T_a_b = np.eye(4)
-    T_a_b[:3, :3] = quat_to_matrix(values[3:])
-    T_a_b[:3, 3] = values[:3]
-    return T_a_b
+    x, y, z, *quat = np.asarray(pose, dtype=np.float64).tolist()
+    r0, r1, r2 = _rotation_rows(quat)
+    return np.array([[*r0, x], [*r1, y], [*r2, z], _LAST_ROW])
 
 
 def matrix_to_pose(T_a_b: ArrayLike) -> Array:

@@ -28,8 +28,14 @@ LOW, HIGH = 0, 1
 
 
 def jit(function: Function) -> Function:
-    """Compile at the first call, strictly IEEE, and keep the code in numba's cache."""
-    compiled: Function = numba.njit(cache=True, fastmath=False, error_model="numpy")(function)
+    """Compile at the first call, strictly IEEE; the code is kept in numba's cache.
+
+    That is beside the source or, where it cannot be written, in the user's cache directory.
+    """
+    try:
+        compiled: Function = numba.njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:  # neither can be written: every process compiles for itself
+        compiled = numba.njit(error_model="numpy")(function)
     return compiled
 
 
@@ -37,7 +43,7 @@ def jit(function: Function) -> Function:
 @jit
 def braking_step(room: float, a: float) -> float:
     """Largest step from which a joint can still stop within `room` >= 0."""
-    k = max(np.ceil(0.5 * (math.sqrt(1.0 + 8.0 * room / a) - 1.0)), 1.0)
+    k: float = max(np.ceil(0.5 * (math.sqrt(1.0 + 8.0 * room / a) - 1.0)), 1.0)
     return room / k + 0.5 * a * (k - 1.0)
 
 
@@ -45,7 +51,7 @@ def braking_step(room: float, a: float) -> float:
 def approach(room: float, v: float, a: float) -> float:
     """Step towards a goal at a signed distance `room` that can still stop there."""
     distance = abs(room)
-    return math.copysign(min(min(distance, v), braking_step(distance, a)), room)
+    return math.copysign(min(distance, v, braking_step(distance, a)), room)
 
 
 @jit
@@ -58,8 +64,8 @@ def open_tick(
         v, a = box[VELOCITY, i], box[ACCELERATION, i]
         up = braking_step(max(box[UPPER, i] - x[i], 0.0), a)
         down = braking_step(max(x[i] - box[LOWER, i], 0.0), a)
-        low = min(max(max(-v, last[i] - a), -down), up)
-        high = max(max(min(min(v, last[i] + a), up), -down), low)
+        low = min(max(-v, last[i] - a, -down), up)
+        high = max(min(v, last[i] + a, up), -down, low)
         bounds[LOW, i], bounds[HIGH, i] = low, high
         wanted = math.copysign(max(abs(last[i]) - a, 0.0), last[i])
         if i >= first_gripper and math.isfinite(openings[i - first_gripper]):
@@ -68,9 +74,7 @@ def open_tick(
 
 
 @jit
-def aim_joints(
-    x: Array, goal: Array, speed: float, box: Array, bounds: Array, step: Array
-) -> None:
+def aim_joints(x: Array, goal: Array, speed: float, box: Array, bounds: Array, step: Array) -> None:
     """Write the steps of the joints towards `goal`, all arriving together."""
     slowest, sharpest = 0.0, np.inf
     for i in range(len(goal)):
@@ -169,6 +173,14 @@ def motion_between(T0: Array, T1: Array, motion: Array) -> None:
 
 
 @jit
+def copy_pose(T: Array, copy: Array) -> None:
+    """Write a pose; plain loops, as numba's array assignment takes seconds to compile."""
+    for r in range(3):
+        for c in range(4):
+            copy[r, c] = T[r, c]
+
+
+@jit
 def compose(T: Array, U: Array, product: Array) -> None:
     """Write `T U`."""
     for r in range(3):
@@ -179,8 +191,8 @@ def compose(T: Array, U: Array, product: Array) -> None:
 
 @jit
 def screen(T: Array, asked: Flags) -> int:
-    """Take back what is asked with a pose that is not finite and rigid; how many were."""
-    refused = 0
+    """Take back what is asked with a pose that is not finite and rigid; how many are left."""
+    left = 0
     for k in range(len(T)):
         if not asked[k]:
             continue
@@ -196,8 +208,8 @@ def screen(T: Array, asked: Flags) -> int:
             + R[0, 2] * (R[1, 0] * R[2, 1] - R[1, 1] * R[2, 0])
         ) > 0.0
         asked[k] = good
-        refused += not good
-    return refused
+        left += good
+    return left
 
 
 @jit
@@ -272,8 +284,8 @@ def lead(
         moves: How they moved in it, (tips, 6).
         rates: Governor: acceleration [m, rad per tick²], believed speed [per tick], (4,).
         reference: Written.
-        targets_now: Written: `T` of the asked tips.
-        moves_now: Written: how the targets moved in this tick, (tips, 6).
+        targets_now: Written: `T` of the asked tips, else NaN.
+        moves_now: Written: how they moved in this tick, (tips, 6).
 
     Returns:
         The squared weighted error, and the part of it that the references withhold.
@@ -282,12 +294,12 @@ def lead(
     tip, R, carried = np.empty((3, 4)), np.empty((3, 3)), np.empty(3)
     error, twist, motion = np.empty(6), np.empty(6), np.empty(6)
     for k in range(len(T)):
+        moves_now[k], targets_now[k] = 0.0, np.nan
         if not asked[k]:
             continue
         compose(joints[k], tools[k], tip)
         motion_between(tip, T[k], error)
         known = not math.isnan(before[k, 0, 0])
-        moves_now[k] = 0.0
         if known:
             motion_between(before[k], T[k], moves_now[k])
         twist[:] = 0.0
@@ -308,8 +320,8 @@ def lead(
                 whole2 += (costs[k, part] * error[r]) ** 2
                 spared2 += (costs[k, part] * (error[r] - motion[r])) ** 2
         error2, withheld = error2 + whole2, withheld + spared2
-        reference[k] = T[k]
-        targets_now[k] = T[k]
+        copy_pose(T[k], reference[k])
+        copy_pose(T[k], targets_now[k])
         if spared2 > 0.0:
             exp3(motion[3:], R)
             compose(R, tip, reference[k])

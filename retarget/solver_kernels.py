@@ -21,21 +21,7 @@ Q_POSTURE, CENTRE, HALF = 0, 1, 2
 
 
 @jit
-def active_joints(chains: Flags, asked: Flags) -> Indices:
-    """Joints that move any asked tip."""
-    n = chains.shape[1]
-    active, m = np.empty(n, np.intp), 0
-    for i in range(n):
-        for k in range(len(asked)):
-            if asked[k] and chains[k, i]:
-                active[m] = i
-                m += 1
-                break
-    return active[:m]
-
-
-@jit
-def cholesky_solve(H: Array, index: Any, n: int, b: Array, L: Array) -> bool:
+def cholesky_solve(H: Array, index: Indices, n: int, b: Array, L: Array) -> bool:
     """Solve `H[index, index] y = b` for the first `n` of `index`, in place; False if singular."""
     for r in range(n):
         for c in range(r + 1):
@@ -66,10 +52,10 @@ def box_qp(H: Array, g: Array, low: Array, high: Array, x: Array) -> None:
     Primal active set (Nocedal, Wright 2006, algorithm 16.3) from the clipped free minimiser.
     """
     n = len(g)
-    L, y, index = np.empty((n, n)), np.empty(n), np.arange(n)
-    held = np.zeros(n, np.bool_)
+    L, y, index = np.empty((n, n)), np.empty(n), np.empty(n, np.intp)
+    held = np.empty(n, np.bool_)
     for i in range(n):
-        y[i] = -g[i]
+        y[i], index[i] = -g[i], i
     if not cholesky_solve(H, index, n, y, L):
         y[:] = 0.0
     outside = False
@@ -77,55 +63,74 @@ def box_qp(H: Array, g: Array, low: Array, high: Array, x: Array) -> None:
         x[i] = min(max(y[i], low[i]), high[i])
         held[i] = x[i] != y[i] or low[i] == high[i]
         outside |= held[i]
-    if not outside:
-        return
-    slope = np.empty(n)
-    for _ in range(10 * n):
+    for _ in range(10 * n if outside else 0):  # a handful in practice
         free = 0
         for i in range(n):
-            slope[i] = g[i]
-            for j in range(n):
-                slope[i] += H[i, j] * x[j]
             if not held[i]:
-                index[free], y[free] = i, -slope[i]
+                index[free], y[free] = i, -slope(H, g, x, i)
                 free += 1
         cholesky_solve(H, index, free, y, L)
-        share, blocking = 1.0, -1
-        for f in range(free):
-            i = index[f]
-            if x[i] + y[f] > high[i]:
-                room = (high[i] - x[i]) / y[f]
-            elif x[i] + y[f] < low[i]:
-                room = (low[i] - x[i]) / y[f]
-            else:
-                continue
-            if room < share or blocking < 0:
-                share, blocking = min(room, share), i
-        for f in range(free):
-            i = index[f]
-            x[i] = min(max(x[i] + share * y[f], low[i]), high[i])
-        if blocking >= 0:
-            going_up = False
-            for f in range(free):
-                if index[f] == blocking:
-                    going_up = y[f] > 0.0
-            x[blocking] = high[blocking] if going_up else low[blocking]
-            held[blocking] = True
+        if advance(x, y, index, free, low, high, held):
             continue
-        worst, leaving = 1e-15, -1
-        for i in range(n):
-            if not held[i] or low[i] == high[i]:
-                continue
-            push = g[i]
-            for j in range(n):
-                push += H[i, j] * x[j]
-            if x[i] == low[i]:
-                push = -push
-            if push > worst:
-                worst, leaving = push, i
-        if leaving < 0:
+        i = leaving(H, g, x, low, high, held)
+        if i < 0:
             return
-        held[leaving] = False
+        held[i] = False
+
+
+@jit
+def slope(H: Array, g: Array, x: Array, i: int) -> float:
+    """Derivative of the cost along one variable."""
+    s: float = g[i]
+    for j in range(len(x)):
+        s += H[i, j] * x[j]
+    return s
+
+
+@jit
+def advance(
+    x: Array, y: Array, index: Indices, free: int, low: Array, high: Array, held: Flags
+) -> bool:
+    """Move the free variables by `y` up to the first bound; hold the one that meets it."""
+    share, blocking, bound = 1.0, -1, 0.0
+    for f in range(free):
+        i = index[f]
+        wanted = x[i] + y[f]
+        inside = min(max(wanted, low[i]), high[i])
+        if inside != wanted and (blocking < 0 or (inside - x[i]) / y[f] < share):
+            share, blocking, bound = (inside - x[i]) / y[f], i, inside
+    for f in range(free):
+        i = index[f]
+        x[i] = min(max(x[i] + share * y[f], low[i]), high[i])
+    if blocking < 0:
+        return False
+    x[blocking], held[blocking] = bound, True
+    return True
+
+
+@jit
+def leaving(H: Array, g: Array, x: Array, low: Array, high: Array, held: Flags) -> int:
+    """The held variable that gains most from leaving its bound; -1 when none does."""
+    most, best = 1e-15, -1  # above rounding: slopes are of the order of 1e-3
+    for i in range(len(x)):
+        if held[i] and low[i] < high[i]:
+            gain = slope(H, g, x, i)
+            gain = -gain if x[i] == low[i] else gain
+            if gain > most:
+                most, best = gain, i
+    return best
+
+
+@jit
+def gram(B: Array, G: Array) -> None:
+    """Write the lower half of `B'B`; skips zeros, as tips share few joints."""
+    G[:] = 0.0
+    for r in range(len(B)):
+        for i in range(B.shape[1]):
+            value = B[r, i]
+            if value != 0.0:
+                for j in range(i + 1):
+                    G[i, j] += value * B[r, j]
 
 
 @jit
@@ -152,25 +157,25 @@ def drift(
         centre: Written.
     """
     rows, m = len(A), len(active)
-    G, y, L = np.empty((rows, rows)), np.zeros(rows), np.empty((rows, rows))
-    wish = np.empty(m)
+    G, L, index = np.empty((rows, rows)), np.empty((rows, rows)), np.empty(rows, np.intp)
+    wish, y, B = np.empty(m), np.zeros(rows), np.empty((m, rows))
     for a in range(m):
         i = active[a]
         half = posture[HALF, i]
         beyond = min(max((q[i] - posture[CENTRE, i]) / half, -1.0), 1.0)
         wish[a] = rates[0] * (posture[Q_POSTURE, i] - q[i]) - rates[1] * half * beyond**5
         for r in range(rows):
-            y[r] += A[r, i] * wish[a]
+            B[a, r] = A[r, i]
+            y[r] += B[a, r] * wish[a]
+    gram(B, G)
     for r in range(rows):
-        for s in range(r + 1):
-            G[r, s] = 1e-6 if r == s else 0.0
-            for i in active:
-                G[r, s] += A[r, i] * A[s, i]
-    solved = cholesky_solve(G, np.arange(rows), rows, y, L)
+        G[r, r] += 1e-6
+        index[r] = r
+    solved = cholesky_solve(G, index, rows, y, L)
     largest = 0.0
     for a in range(m):
         for r in range(rows):
-            wish[a] -= A[r, active[a]] * y[r]
+            wish[a] -= B[a, r] * y[r]
         if not solved:
             wish[a] = 0.0
         largest = max(largest, abs(wish[a]))
@@ -207,28 +212,28 @@ def solve(
         bounds: Bounds of the step, (2, n).
         step: Written.
     """
-    m = len(active)
-    H, g, x = np.empty((m, m)), np.empty(m), np.empty(m)
+    rows, m = len(A), len(active)
+    H, B, g, x = np.empty((m, m)), np.empty((rows, m)), np.zeros(m), np.empty(m)
     low, high = np.empty(m), np.empty(m)
-    residual, error2 = np.empty(len(e)), withheld
-    for r in range(len(e)):
+    error2 = withheld
+    for r in range(rows):
         error2 += e[r] * e[r]
-        residual[r] = e[r]
-        for i in active:
-            residual[r] -= A[r, i] * done[i]
+        residual = e[r]  # as if the joints had not moved
+        for a in range(m):
+            B[r, a] = A[r, active[a]]
+            residual -= B[r, a] * done[active[a]]
+        for a in range(m):
+            g[a] += B[r, a] * residual
+    gram(B, H)
     error2 = min(error2, damping[2] * damping[2])
     for a in range(m):
         i = active[a]
         low[a], high[a] = bounds[LOW, i], bounds[HIGH, i]
         charge = effort[i] * (damping[0] + damping[1] * error2)
-        g[a] = -charge * centre[i]
-        for r in range(len(e)):
-            g[a] += A[r, i] * residual[r]
-        for b in range(a + 1):
-            s = charge if a == b else 0.0
-            for r in range(len(e)):
-                s += A[r, i] * A[r, active[b]]
-            H[a, b] = H[b, a] = s
+        g[a] -= charge * centre[i]
+        H[a, a] += charge
+        for b in range(a):
+            H[b, a] = H[a, b]
     box_qp(H, g, low, high, x)
     for a in range(m):
         step[active[a]] = x[a]

@@ -14,6 +14,7 @@ from retarget.errors import TargetError
 from retarget.frames import Array
 
 TIPS = ("left_wrist", "right_wrist", "head")
+_POSE_FIELDS = {tip: f"T_robot_{tip}" for tip in TIPS}
 
 
 class Status(IntEnum):
@@ -65,15 +66,15 @@ class Targets:
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for tip in TIPS:
-            pose: Any = getattr(self, f"T_robot_{tip}")
+        for name in _POSE_FIELDS.values():
+            pose: Any = getattr(self, name)
             if pose is None:
                 continue
             copy = np.array(pose, dtype=np.float64)
             if copy.shape != (4, 4):
-                raise TargetError(f"T_robot_{tip} has shape {copy.shape}, expected (4, 4)")
-            copy.setflags(write=False)
-            object.__setattr__(self, f"T_robot_{tip}", copy)
+                raise TargetError(f"{name} has shape {copy.shape}, expected (4, 4)")
+            copy.flags.writeable = False
+            object.__setattr__(self, name, copy)
         for tip, weight in self.weights.items():
             if tip not in TIPS or not weight > 0:
                 raise TargetError(
@@ -82,13 +83,12 @@ class Targets:
 
     def pose(self, tip: str) -> Array | None:
         """`T_robot_tip`, or None when not asked."""
-        pose: Array | None = getattr(self, f"T_robot_{tip}")
+        pose: Array | None = getattr(self, _POSE_FIELDS[tip])
         return pose
 
     def gripper(self, side: str) -> float | None:
         """Opening asked of a side."""
-        opening: float | None = getattr(self, f"gripper_{side}")
-        return opening
+        return self.gripper_left if side == "left" else self.gripper_right
 
 
 def is_rigid(T: Array) -> bool:

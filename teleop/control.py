@@ -14,11 +14,14 @@ import numpy.typing as npt
 
 from retarget import OneEuroConfig, Retargeter, Rig, Solution, Targets, Verdict
 from retarget.frames import pose_to_matrix
+from retarget.targets import TIPS
 from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
 from teleop.following import Follower, HandSample, hand_sample, head_sample
 from teleop.samples import SIDES, Motion, RobotStatus
 
 Array = npt.NDArray[np.float64]
+_REFUSED = RobotStatus.REFUSED.value  # as an int: IntFlag's operators are slow
+WRISTS = tuple(f"{side}_wrist" for side in SIDES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class ControlCore:
         self._engage_count: dict[str, int] = {}
         self._started = False
         self._grippers: Array = np.ones(len(rig.gripper_names))
+        self._q: Array = rig.q_home
         self._dq: Array = np.zeros(len(rig.joint_names))
         self._tick = -1
         self._revision = 0
@@ -166,7 +170,7 @@ class ControlCore:
         """What the session allows; HOLD when it, or the robot, has fallen silent."""
         if session is None or not self._fresh(session, now_ns):
             return Motion.HOLD
-        motion = Motion(session["motion"])
+        motion = Motion(int(session["motion"]))
         silent = state is None or not self._fresh(state, now_ns)
         return Motion.HOLD if silent and motion != Motion.ESTOP else motion
 
@@ -188,8 +192,8 @@ class ControlCore:
         return True
 
     def _check_deviation(self, state: np.void, now_ns: int) -> None:
-        off = np.abs(state["position"] - self._retargeter.q)
-        refused = bool(int(state["status"]) & RobotStatus.REFUSED)
+        off = np.abs(state["position"] - self._q)
+        refused = bool(int(state["status"]) & _REFUSED)
         if off.max() <= self.config.deviation_rad and not refused:
             self._off_since_ns = None
             return
@@ -209,7 +213,7 @@ class ControlCore:
     def _rebase(self, state: np.void) -> None:
         """Continue from where the robot is; grippers keep their grip, clutches close again."""
         self._retargeter.reset(state["position"], self._grippers)
-        self._dq = np.zeros_like(self._dq)
+        self._q, self._dq = self._retargeter.q, np.zeros_like(self._dq)
         self._off_since_ns = None
         self._release_all()
 
@@ -249,21 +253,21 @@ class ControlCore:
         """Close and open clutches as the session says; move targets with a new frame."""
         if new_frame:
             self._update_followers()
-        wanted = {f"{side}_wrist": bool(session["engaged"][i]) for i, side in enumerate(SIDES)}
-        wanted["head"] = any(wanted.values())
-        counts = {f"{side}_wrist": int(session["engage_count"][i]) for i, side in enumerate(SIDES)}
-        counts["head"] = 0
+        left, right = session["engaged"].tolist()
+        wanted = {"left_wrist": left, "right_wrist": right, "head": left or right}
+        counts = dict(zip(WRISTS, session["engage_count"].tolist(), strict=True))
         for tip, follower in self._followers.items():
             if not wanted[tip]:
                 follower.release()
                 continue
-            again = self._engage_count.get(tip) != counts[tip]
+            count = counts.get(tip, 0)
+            again = self._engage_count.get(tip) != count
             if again:
                 follower.release()
             if not follower.following and (again or follower.verdict != Verdict.JUMPED):
                 self._engage(tip, follower, session)
             if follower.following:
-                self._engage_count[tip] = counts[tip]
+                self._engage_count[tip] = count
 
     def _engage(self, tip: str, follower: Follower, session: np.void) -> None:
         sample = self._sample(tip)
@@ -294,15 +298,10 @@ class ControlCore:
             follower.release()
 
     def _targets(self) -> Targets:
-        targets = {tip: follower.target for tip, follower in self._followers.items()}
-        openings = {tip: follower.opening for tip, follower in self._followers.items()}
-        return Targets(
-            T_robot_left_wrist=targets.get("left_wrist"),
-            T_robot_right_wrist=targets.get("right_wrist"),
-            T_robot_head=targets.get("head"),
-            gripper_left=openings.get("left_wrist"),
-            gripper_right=openings.get("right_wrist"),
-        )
+        followers = [self._followers.get(tip) for tip in TIPS]
+        left, right, head = (None if f is None else f.target for f in followers)
+        openings = [None if f is None else f.opening for f in followers]
+        return Targets(left, right, head, openings[0], openings[1])
 
     # ------------------------------------------------------------------- home
     def _go_home(self, home_count: int) -> Solution:
@@ -317,7 +316,7 @@ class ControlCore:
 
     # ---------------------------------------------------------------- outputs
     def _outputs(self, targets: Targets, solution: Solution, now_ns: int) -> Outputs:
-        self._grippers, self._dq = solution.grippers, solution.dq
+        self._grippers, self._q, self._dq = solution.grippers, solution.q, solution.dq
         following = any(f.following for f in self._followers.values())
         frame = self._frame if following else None
         first_use = frame is not None and not self._frame_used

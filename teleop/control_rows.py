@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from retarget.targets import TIPS
 from teleop.samples import SIDES, command_dtype, solution_dtype, target_dtype
 
 Row = npt.NDArray[np.void]
+_target_dtype = functools.cache(target_dtype)
+_solution_dtype = functools.cache(solution_dtype)
+_command_dtype = functools.cache(command_dtype)
 IDENTITY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -42,7 +46,7 @@ class Stamp:
 
 def target_row(targets: Targets, stamp: Stamp) -> Row:
     """`target`: poses as asked; identity and not valid where nothing is asked."""
-    row = np.zeros((), target_dtype())
+    row = np.zeros((), _target_dtype())
     for i, tip in enumerate(TIPS):
         T_robot_tip = targets.pose(tip)
         row["valid"][i] = T_robot_tip is not None
@@ -56,7 +60,7 @@ def target_row(targets: Targets, stamp: Stamp) -> Row:
 
 def solution_row(solution: Solution, stamp: Stamp) -> Row:
     """`solution`: residuals are NaN for tips that were not asked."""
-    row = np.zeros((), solution_dtype(len(solution.q)))
+    row = np.zeros((), _solution_dtype(len(solution.q)))
     row["position"], row["velocity"] = solution.q, solution.dq
     row["status"], row["saturation"] = int(solution.status), solution.saturation
     row["residual"] = _residuals(solution.residuals)
@@ -72,7 +76,7 @@ def command_row(
     rig: Rig, solution: Solution, stamp: Stamp, t_operator_receive_ns: int, first_use: bool
 ) -> Row:
     """`command/requested`."""
-    row = np.zeros((), command_dtype(len(rig.joint_names), len(rig.gripper_names)))
+    row = np.zeros((), _command_dtype(len(rig.joint_names), len(rig.gripper_names)))
     row["position"], row["velocity"] = solution.q, solution.dq
     row["gripper"] = solution.grippers
     row["t_operator_receive_ns"] = t_operator_receive_ns

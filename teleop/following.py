@@ -18,6 +18,7 @@ Side = Literal["left", "right"]
 LEFT_CONTROLLER, RIGHT_CONTROLLER, LEFT_HAND, RIGHT_HAND, HEAD = 2, 4, 8, 16, 1
 PALM, THUMB_TIP, INDEX_TIP = 0, 5, 10
 """XrHandJointEXT indices."""
+_VALID = Tracking.VALID.value  # as an int: IntFlag's operators are slow
 PINCH_M = (0.015, 0.075)
 """Distance of thumb tip to index tip at which the pinch counts as closed and as open."""
 
@@ -51,11 +52,11 @@ def hand_sample(frame: np.void, side: Side) -> HandSample | None:
     presence = int(frame["presence"])
     left = side == "left"
     if presence & (LEFT_CONTROLLER if left else RIGHT_CONTROLLER):
-        device = frame[f"{side}_controller"]
+        device = frame["left_controller" if left else "right_controller"]
         trigger = float(device["trigger"])
         return HandSample(device["grip"], _valid(device["flags"]), trigger, int(frame["t_ns"]))
     if presence & (LEFT_HAND if left else RIGHT_HAND):
-        device = frame[f"{side}_hand"]
+        device = frame["left_hand" if left else "right_hand"]
         joints = device["joints"]
         gap = float(np.linalg.norm(joints[THUMB_TIP, :3] - joints[INDEX_TIP, :3]))
         trigger = float(np.clip((PINCH_M[1] - gap) / (PINCH_M[1] - PINCH_M[0]), 0.0, 1.0))
@@ -64,7 +65,7 @@ def hand_sample(frame: np.void, side: Side) -> HandSample | None:
 
 
 def _valid(flags: np.uint8) -> bool:
-    return int(flags) & Tracking.VALID == Tracking.VALID
+    return int(flags) & _VALID == _VALID
 
 
 class Follower:

@@ -10,11 +10,11 @@ from teleop.pacing import NS_PER_S
 STEPS = (Fraction(1), Fraction(2, 3), Fraction(1, 2), Fraction(1, 3), Fraction(1, 6))
 """Rates as parts of the asked one: 30, 20, 15, 10, 5 Hz."""
 WINDOW_NS = 2 * NS_PER_S
-OVERLOADED_WINDOWS = 2
+OVERLOADED_WINDOWS = 3
 MISSED_PART = 0.15
 """A window in which more than this part of the slots was missed counts as overloaded."""
-CALM_WINDOWS = 5
-BUSY_PART = 0.6
+CALM_WINDOWS = 2
+BUSY_PART = 0.85
 """A higher rate is tried when it would keep the group busy for less than this part of the time."""
 MAX_CALM_WINDOWS = 80
 
@@ -37,8 +37,8 @@ class RateChange:
 class RateGovernor:
     """Judges windows of two seconds; pure, times are passed in.
 
-    Two overloaded windows in a row lower the rate to one that the measured time of a slot allows.
-    Five calm ones raise it by one step; a raise that fails doubles the calm time asked next.
+    Three overloaded windows in a row lower the rate to one that the measured time of a slot allows.
+    Two calm ones raise it by one step; a raise that fails doubles the calm time asked next.
 
     Attributes:
         asked_hz: The configured rate.

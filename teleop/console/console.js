@@ -58,7 +58,7 @@ class Console {
       part(outcome).onclick = () => this.#save(outcome);
     }
     part("headset-copy").onclick = () => {
-      this.#report(navigator.clipboard.writeText(pageUrl("/xr")), "Address copied");
+      this.#report(copy(pageUrl("/xr")), "Address copied");
     };
   }
 
@@ -177,6 +177,12 @@ class Console {
     clearTimeout(this.#messageTimer);
     this.#messageTimer = setTimeout(() => setText("message", ""), MESSAGE_MS);
   }
+}
+
+async function copy(text) {
+  // Browsers offer the clipboard on secure pages only.
+  if (!navigator.clipboard) throw new Error("Copying needs a secure page: copy the link by hand.");
+  await navigator.clipboard.writeText(text);
 }
 
 new Console().start();

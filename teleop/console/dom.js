@@ -35,6 +35,18 @@ export function setText(id, text) {
 }
 
 /**
+ * @param {string} id of a list
+ * @param {string[]} lines
+ */
+export function setList(id, lines) {
+  const list = part(id);
+  const text = lines.join("\n");
+  if (list.dataset.text === text) return;
+  list.dataset.text = text;
+  list.replaceChildren(...lines.map((line) => element("li", { textContent: line })));
+}
+
+/**
  * @param {string} id of a `<dl>`
  * @param {[string, string, string?][]} rows term, value, level ("", "warn", "bad")
  */

@@ -1,7 +1,7 @@
 /** Shows one status message of the server, and enables the buttons it allows. */
 
 import { COLOURS, MOTION, clockText } from "/static/xr/hudmodel.js";
-import { element, part, setRows, setText } from "./dom.js";
+import { part, setList, setRows, setText } from "./dom.js";
 
 const RECORDING_COLOURS = Object.freeze({
   idle: COLOURS.grey, countdown: COLOURS.amber, recording: COLOURS.red, paused: COLOURS.amber,
@@ -25,8 +25,7 @@ const CONDITIONS = Object.freeze({
 export function showStatus(status) {
   const motion = MOTION[status.motion] ?? { text: status.motion, colour: COLOURS.grey };
   badge("motion", motion.text, motion.colour);
-  const arms = ["left", "right"].filter((_, i) => status.engaged[i]);
-  setText("arms", arms.length ? `${arms.join(" and ")} arm engaged` : "no arm engaged");
+  setText("arms", armsText(status.engaged));
   showOperator(status);
   showRecording(status);
   showFigures(status);
@@ -37,6 +36,12 @@ export function showStatus(status) {
   for (const button of document.querySelectorAll("button[data-show]")) {
     button.hidden = !CONDITIONS[button.dataset.show](status);
   }
+}
+
+function armsText([left, right]) {
+  if (left && right) return "both arms engaged";
+  if (!left && !right) return "no arm engaged";
+  return `${left ? "left" : "right"} arm engaged`;
 }
 
 function isTaking({ recording }) {
@@ -55,22 +60,29 @@ function showOperator({ operator, tracking, calibrated, reach_scale: scale }) {
   const isLost = operator.connected && missing.some(([, word]) => word === "lost");
   setRows("operator", [
     ["Operator", operator.connected ? who || "connected" : "none"],
-    ["Tracking", words, isLost ? "bad" : ""],
+    ["Tracking", operator.connected ? words : "—", isLost ? "bad" : ""],
     ["Reach", `${calibrated ? "calibrated" : "not calibrated"}, scale ${scale.toFixed(2)}`],
   ]);
 }
 
 function showRecording(status) {
-  badge("recording", status.recording.toUpperCase(), RECORDING_COLOURS[status.recording]);
+  const isIdle = status.recording === "idle";
+  const word = isIdle ? "NOT RECORDING" : status.recording.toUpperCase();
+  badge("recording", word, RECORDING_COLOURS[status.recording]);
   const time = status.recording === "countdown"
     ? `starts in ${Math.ceil(status.countdown_s)} s` : clockText(status.recording_s);
-  setText("take", status.take > 0 ? `take ${status.take}   ${time}` : "no take yet");
+  setText("take", isIdle ? takesText(status.take) : `take ${status.take}   ${time}`);
   setText("task", status.task);
   setText("prompt", status.prompt);
   part("record-buttons").hidden = status.review;
   part("review").hidden = !status.review;
   const last = status.last_take;
-  setText("last-take", last ? `Check: ${last.verdict}. ${last.reasons.join("; ")}` : "");
+  setText("verdict", last ? `Check: ${last.verdict}` : "");
+  setList("reasons", last?.reasons ?? []);
+}
+
+function takesText(take) {
+  return `${take} take${take === 1 ? "" : "s"}`;
 }
 
 function showFigures({ latency_ms: latency, rates, drops }) {
@@ -78,8 +90,12 @@ function showFigures({ latency_ms: latency, rates, drops }) {
     ["Pose to command", milliseconds(latency.pose_to_command)],
     ["Operator link", milliseconds(latency.link_rtt)],
     ["Lost rows", String(drops), drops > 0 ? "bad" : ""],
-    ...Object.entries(rates).map(([name, hz]) => [name, `${hz.toFixed(hz < 100 ? 1 : 0)} Hz`]),
+    ...Object.entries(rates).sort().map(([name, hz]) => [name, rateText(hz)]),
   ]);
+}
+
+function rateText(hz) {
+  return `${hz.toFixed(hz < 100 ? 1 : 0)} Hz`;
 }
 
 function milliseconds(value) {
@@ -88,9 +104,5 @@ function milliseconds(value) {
 
 function showNotices(notices) {
   part("notices-card").hidden = notices.length === 0;
-  const text = notices.join("\n");
-  const list = part("notices");
-  if (list.dataset.text === text) return;
-  list.dataset.text = text;
-  list.replaceChildren(...notices.map((notice) => element("li", { textContent: notice })));
+  setList("notices", notices);
 }

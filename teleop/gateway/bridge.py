@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ PROCESSES = ("control", "robot", "cameras", "record")
 class BusBridge:
     """Listens in a thread of its own: waiting for shared memory must not stop the event loop.
 
-    Cameras and the recorder wake it; the other topics are looked at every `POLL_NS`.
+    Cameras wake it; the other topics are looked at every `POLL_NS`.
 
     Args:
         bus: Bus of the process; its subscribers are made in the thread that reads them.
@@ -51,7 +52,7 @@ class BusBridge:
         self._health = {
             p: bus.subscriber(f"health/{p}", samples.HEALTH, depth=8) for p in PROCESSES
         }
-        self._waiter = bus.waiter([*self._cameras.values(), self._recorder])
+        self._waiter = bus.waiter(list(self._cameras.values()) or [self._recorder])
         self._next_poll_ns = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
@@ -68,15 +69,23 @@ class BusBridge:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._waiter.wait(POLL_NS)
-            self._deliver(self._hear())
+            heard = Heard()
+            self._hear_pictures(heard)
+            now_ns = time.monotonic_ns()
+            if now_ns >= self._next_poll_ns:
+                self._next_poll_ns = now_ns + POLL_NS
+                self._hear_rest(heard)
+            if heard.counts or heard.health or heard.recorder is not None:
+                self._deliver(heard)
 
-    def _hear(self) -> Heard:
-        heard = Heard()
+    def _hear_pictures(self, heard: Heard) -> None:
         for name, subscriber in self._cameras.items():
             picture = subscriber.latest()
             if picture is not None:
                 heard.pictures.append((name, picture))
                 _count(heard, subscriber)
+
+    def _hear_rest(self, heard: Heard) -> None:
         status = self._recorder.latest()
         if status is not None:
             heard.recorder = json.loads(status)
@@ -90,7 +99,6 @@ class BusBridge:
             beat = subscriber.latest()
             if beat is not None:
                 heard.health[process] = int(beat["t_ns"])
-        return heard
 
 
 def _count(heard: Heard, subscriber: Subscriber) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from retarget import load_rig
-from teleop.pacing import Grid
+from teleop.pacing import Grid, sleep_until
 from teleop.processes.loop import Process
 from teleop.robots.base import RobotError, SimulatedRobot, make_robot
 from teleop.robots.driver import RobotDriver
@@ -47,7 +47,8 @@ class RobotProcess:
         self._requests = bus.subscriber("robot/request", None)
         self._state = bus.publisher("robot/state", robot_state_dtype(n, g))
         self._sent = bus.publisher("command/sent", command_dtype(n, g))
-        self._waiter = bus.waiter([self._commands])
+        # physics moves in slots only: a command that wakes a simulated robot gains nothing
+        self._waiter = None if self._simulated is not None else bus.waiter([self._commands])
         if self._simulated is not None:
             self._scene = np.zeros((), sim_qpos_dtype(self._simulated.qpos().size))
             self._sim = bus.publisher("sim/qpos", self._scene.dtype)
@@ -63,8 +64,11 @@ class RobotProcess:
 
     def step(self) -> None:
         """Sleep until the next slot or command, then serve it."""
-        self._waiter.wait(self._grid.next_ns() - time.monotonic_ns())
-        now_ns = time.monotonic_ns()
+        if self._waiter is None:
+            now_ns = sleep_until(self._grid.next_ns())
+        else:
+            self._waiter.wait(self._grid.next_ns() - time.monotonic_ns())
+            now_ns = time.monotonic_ns()
         self._obey(now_ns)
         if self._grid.take(now_ns) is not None:
             self._serve_slot(now_ns)

@@ -46,7 +46,7 @@ def test_status_is_shown(console: Page, gateway: FakeGateway) -> None:
         tracking=protocol.TrackingInfo(head="ok", left="ok", right="lost"),
     )
     expect(console.locator("#motion")).to_have_text("ENGAGED")
-    expect(console.locator("#arms")).to_have_text("left and right arm engaged")
+    expect(console.locator("#arms")).to_have_text("both arms engaged")
     expect(console.locator("#recording")).to_have_text("RECORDING")
     expect(console.locator("#take")).to_have_text("take 4   0:12")
     expect(console.locator("#operator")).to_contain_text("Ada, Quest 3")
@@ -103,7 +103,8 @@ def test_buttons_follow_the_state(console: Page, gateway: FakeGateway) -> None:
 def test_take_is_saved_with_notes(console: Page, gateway: FakeGateway) -> None:
     last = protocol.LastTake(id="e", verdict="warn", reasons=("2 pictures late",))
     gateway.set_status(recording="review", review=True, last_take=last)
-    expect(console.locator("#last-take")).to_have_text("Check: warn. 2 pictures late")
+    expect(console.locator("#verdict")).to_have_text("Check: warn")
+    expect(console.locator("#reasons li")).to_have_text("2 pictures late")
     console.fill("#notes", "cube slipped")
     console.click("#failure")
     called(gateway, "/api/session/save", {"outcome": "failure", "notes": "cube slipped"})

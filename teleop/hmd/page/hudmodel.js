@@ -27,6 +27,7 @@ const NOTICE_MS = 4000;
  * @typedef {{level: string, text: string, atMs: number}} LocalNotice
  * @typedef {{status: any, statusAtMs: number, link: import("./link.js").LinkState,
  *            claim: {granted: boolean, refusedBy: string | null},
+ *            isInVr: boolean, isGripHeld: boolean,
  *            latencyMs: {link: number?, command: number?, picture: number?},
  *            notices: LocalNotice[]}} HudInput
  * @typedef {{title: string, text: string, colour: string}} Banner
@@ -51,7 +52,7 @@ export function hudModel(input, nowMs) {
     latency: latencyText(input.latencyMs),
     tracking: ["head", "left", "right"].map((label) => ({ label, word: status.tracking[label] })),
     task: status.task,
-    prompt: status.prompt,
+    prompt: promptText(input, status),
     countdown: counting ? String(Math.max(1, Math.ceil(status.countdown_s))) : "",
     review: status.review,
     banner: banner(input, status, nowMs),
@@ -94,6 +95,13 @@ const EMPTY_STATUS = Object.freeze({
   task: "", prompt: "", review: false, drops: 0, notices: [], last_take: null,
   tracking: { head: "absent", left: "absent", right: "absent" },
 });
+
+/** The server's prompt, but for what only this page knows. */
+function promptText(input, status) {
+  if (input.claim.granted && !input.isInVr) return "You still have the robot. Enter VR to go on.";
+  if (status.motion === "hold" && input.isGripHeld) return "Let go of the grips, then hold again.";
+  return status.prompt;
+}
 
 function recordingLine(status) {
   const take = `take ${status.take}`;
@@ -139,6 +147,11 @@ function banner(input, status, nowMs) {
   return null;
 }
 
+function checkText({ verdict, reasons: [first = "", ...others] }) {
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  return `Check: ${verdict}. ${first}${more}`;
+}
+
 function noticeLines(input, status, nowMs) {
   const lines = status.notices.map((text) => ({ text, colour: COLOURS.amber }));
   for (const notice of input.notices) {
@@ -152,7 +165,7 @@ function noticeLines(input, status, nowMs) {
   const last = status.last_take;
   if (status.review && last && last.verdict !== "pass") {
     const colour = last.verdict === "fail" ? COLOURS.red : COLOURS.amber;
-    lines.push({ text: `Check: ${last.verdict}. ${last.reasons.join("; ")}`, colour });
+    lines.push({ text: checkText(last), colour });
   }
   return lines.slice(-4);
 }

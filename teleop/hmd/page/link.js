@@ -31,7 +31,8 @@ export class Link extends EventTarget {
   #pingTimer = 0;
   #pings = 0;
   #heardMs = 0;
-  #sessionId = null;
+  /** @type {string | null} given by the server; greeting with it again resumes the session */
+  sessionId = null;
   /** @type {LinkState} */
   #state = { phase: "closed", reason: "", code: 0, retryMs: 0 };
   /** Counters for the HUD and the console. */
@@ -102,7 +103,7 @@ export class Link extends EventTarget {
 
   #greet() {
     this.#heardMs = performance.now();
-    this.send({ type: "hello", ...this.#hello(), resume: this.#sessionId });
+    this.send({ type: "hello", ...this.#hello(), resume: this.sessionId });
     this.#pingTimer = setInterval(() => this.#beat(), PING_EVERY_MS);
   }
 
@@ -133,7 +134,7 @@ export class Link extends EventTarget {
   }
 
   #welcomed(message) {
-    this.#sessionId = message.session_id;
+    this.sessionId = message.session_id;
     this.#retryMs = FIRST_RETRY_MS;
     this.counters.connects += 1;
     this.clock.reset();

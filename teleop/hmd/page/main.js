@@ -7,6 +7,7 @@ import { hudModel, hudText } from "./hudmodel.js";
 import { Landing } from "./landing.js";
 import { Link, socketUrl } from "./link.js";
 import { Button, TrackingEncoder } from "./protocol.js";
+import { keepSession, takeSession } from "./resume.js";
 import { XrSession, obstacle } from "./session.js";
 import { StereoView } from "./stereo.js";
 import { readToken, storeToken } from "./token.js";
@@ -17,6 +18,8 @@ const VERSION = "0.1.0";
 const HEADSET_STREAMS = ["head_left", "head_right", "wrist_left", "wrist_right"];
 const HUD_EVERY_MS = 100;
 const CLAIM_EVERY_MS = 1000;
+/** A reloaded page holds the robot for this long without being in VR. */
+const RESUME_MS = 30_000;
 /** Figures that change faster cannot be read, and each change uploads the HUD again. */
 const LATENCY_EVERY_MS = 1000;
 
@@ -42,10 +45,12 @@ class HeadsetPage {
   #pictureAgeMs = null;
   #hudAtMs = 0;
   #stickHeld = false;
+  #resumeTimer = 0;
   /** @type {import("./hudmodel.js").HudInput} */
   #input = {
     status: null, statusAtMs: 0, link: this.#link.state,
-    claim: { granted: false, refusedBy: null }, latencyMs: {}, notices: [],
+    claim: { granted: false, refusedBy: null }, isInVr: false, isGripHeld: false, latencyMs: {},
+    notices: [],
   };
   // Last: its constructor already calls back.
   #landing = new Landing(document.body, {
@@ -66,11 +71,21 @@ class HeadsetPage {
     this.#session.addEventListener("ended", () => this.#ended());
     this.#session.addEventListener("recentred", () => this.#view?.recentre());
     window.addEventListener("hashchange", () => this.#link.open());
-    window.addEventListener("pagehide", () => this.#link.close());
-    window.addEventListener("pageshow", (event) => event.persisted && this.#link.open());
+    window.addEventListener("pagehide", () => this.#leave());
+    window.addEventListener("pageshow", (event) => event.persisted && this.#arrive());
     setInterval(() => this.#showHud(performance.now()), HUD_EVERY_MS);
-    this.#link.open();
+    this.#arrive();
     this.#landing.showObstacle(await obstacle());
+  }
+
+  #arrive() {
+    this.#link.sessionId = takeSession() ?? this.#link.sessionId;
+    this.#link.open();
+  }
+
+  #leave() {
+    if (this.#input.claim.granted) keepSession(this.#link.sessionId);
+    this.#link.close();
   }
 
   #hello() {
@@ -134,7 +149,7 @@ class HeadsetPage {
         this.#status(message);
         break;
       case "claim_granted":
-        this.#input.claim = { granted: true, refusedBy: null };
+        this.#granted();
         break;
       case "claim_refused":
         this.#input.claim = { granted: false, refusedBy: message.holder };
@@ -187,6 +202,19 @@ class HeadsetPage {
     this.#link.send({ type: "claim" });
   }
 
+  #granted() {
+    this.#input.claim = { granted: true, refusedBy: null };
+    clearTimeout(this.#resumeTimer);
+    if (!this.#session.isRunning) {
+      this.#resumeTimer = setTimeout(() => this.#session.isRunning || this.#release(), RESUME_MS);
+    }
+  }
+
+  #release() {
+    this.#link.send({ type: "release" });
+    this.#input.claim = { granted: false, refusedBy: null };
+  }
+
   #notice(level, text) {
     const notice = { level, text, atMs: performance.now() };
     this.#input.notices = [...this.#input.notices.slice(-3), notice];
@@ -194,14 +222,15 @@ class HeadsetPage {
 
   #started() {
     this.#view.recentre();
+    this.#input.isInVr = true;
     this.#landing.showSession(true);
     this.#claimAtMs = 0;
     this.#claim();
   }
 
   #ended() {
-    this.#link.send({ type: "release" });
-    this.#input.claim = { granted: false, refusedBy: null };
+    this.#release();
+    this.#input.isInVr = this.#input.isGripHeld = false;
     this.#landing.showSession(false);
   }
 
@@ -213,13 +242,14 @@ class HeadsetPage {
       this.#link.sendTracking(this.#encoder.encode(this.#seq++, timeMs, sample));
     }
     this.#recentreOnStick(sample);
+    this.#input.isGripHeld = holdsButton(sample, Button.SQUEEZE);
     const viewer = frame.getViewerPose(space);
     this.#showHud(performance.now());
     if (viewer && this.#view) this.#view.draw(viewer, layer);
   }
 
-  #recentreOnStick({ controllers }) {
-    const held = controllers.some((c) => c !== null && (c.buttons & Button.THUMBSTICK) !== 0);
+  #recentreOnStick(sample) {
+    const held = holdsButton(sample, Button.THUMBSTICK);
     if (held && !this.#stickHeld) this.#view?.recentre();
     this.#stickHeld = held;
   }
@@ -242,6 +272,10 @@ class HeadsetPage {
     this.#hud.paint(model);
     if (this.#session.isRunning) this.#view?.setHud(this.#hud.canvas, this.#hud.version);
   }
+}
+
+function holdsButton({ controllers }, button) {
+  return controllers.some((controller) => ((controller?.buttons ?? 0) & button) !== 0);
 }
 
 function smooth(previous, value) {

@@ -26,6 +26,8 @@ const HUD_M = 1.5;
 const BACKGROUND = [0.05, 0.06, 0.08, 1];
 /** Wrist pictures: angular width and offsets from straight ahead [rad]. */
 const WRIST = Object.freeze({ width: 0.25, right: 0.42, down: 0.4 });
+/** Frame around a wrist picture, which may be as dark as what it covers: colour, width [m]. */
+const FRAME = Object.freeze({ rgba: [110, 122, 136, 255], width: 0.004 });
 /** Angular width of the HUD canvas [rad]. */
 const HUD_WIDTH = 0.98;
 
@@ -35,6 +37,7 @@ export class StereoView {
   #gl;
   #program;
   #mvp;
+  #frame;
   /** @type {Map<string, {texture: WebGLTexture, stream: import("./video.js").StreamInfo}>} */
   #pictures = new Map();
   /** @type {Map<string, Picture>} decoded, not yet uploaded */
@@ -51,6 +54,9 @@ export class StereoView {
     this.#gl = gl;
     this.#program = link(gl);
     this.#mvp = gl.getUniformLocation(this.#program, "mvp");
+    this.#frame = makeTexture(gl);
+    const pixel = new Uint8Array(FRAME.rgba);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
   }
 
   /** Put the picture in front of the operator again at the next frame. */
@@ -133,8 +139,10 @@ export class StereoView {
     const half = HUD_M * Math.tan(WRIST.width / 2);
     const x = HUD_M * Math.tan(WRIST.right) * (side === "left" ? -1 : 1);
     const y = -HUD_M * Math.tan(WRIST.down);
-    const model = placed(x, y, -HUD_M, half, (half * height) / width);
-    this.#quad(picture.texture, multiply(front, model));
+    const [across, along] = [half, (half * height) / width];
+    const frame = placed(x, y, -HUD_M, across + FRAME.width, along + FRAME.width);
+    this.#quad(this.#frame, multiply(front, frame));
+    this.#quad(picture.texture, multiply(front, placed(x, y, -HUD_M, across, along)));
   }
 
   #headPicture(eye) {
