@@ -34,6 +34,8 @@ class MujocoRobot:
         rig: The robot.
         seed: Where the free objects start: around their home by up to 3 cm in x and y and 20° in
             yaw, drawn from this seed.
+
+    The rig may give a physics step under `[adapter] timestep_s`; the model's own is used otherwise.
     """
 
     rate_hz = RATE_HZ
@@ -45,6 +47,9 @@ class MujocoRobot:
         self._seed = seed
         self._grippers = [rig.grippers[side] for side in rig.gripper_names]
         self.model = rig.compile(scene=True)
+        timestep_s = rig.sections.get("adapter", {}).get("timestep_s")
+        if timestep_s is not None:
+            self.model.opt.timestep = float(timestep_s)
         self.data = mujoco.MjData(self.model)
         self._step_ns = round(self.model.opt.timestep * 1e9)
         self._t_ns = 0
@@ -75,8 +80,15 @@ class MujocoRobot:
         kp = m.actuator_gainprm[:, 0]
         damping = m.dof_damping.reshape(m.nv, -1)[:, 0]
         kv = -m.actuator_biasprm[self._actuators, 2]
-        self._kp, self._held_kp = kp[self._actuators], kp[self._held]
-        self._velocity_gain = (kv + damping[self._dof]) / self._kp
+        self._velocity_gain = (kv + damping[self._dof]) / kp[self._actuators]
+        # one gather and one scatter per slot: driven joints, then held ones, then grippers
+        self._all = np.concatenate([self._actuators, self._held, self._gripper_actuators])
+        self._all_dof = np.concatenate([self._dof, self._held_dof, self._gripper_dof])
+        self._gravity_gain = 1.0 / kp[self._all]
+        self._gravity_gain[len(joints) + len(self._held) :] = 0.0  # fingers carry themselves
+        self._ctrl = np.concatenate(
+            [np.zeros(len(joints)), self._held_ctrl, np.zeros(len(grippers))]
+        )
         # Feed-forward may ask for a little more than the joint range; the force range still holds.
         m.actuator_ctrllimited[self._actuators] = 0
         m.actuator_ctrllimited[self._held] = 0
@@ -159,16 +171,11 @@ class MujocoRobot:
         self._velocity += (1 - math.exp(-dt / VELOCITY_FILTER_S)) * (
             command.velocity - self._velocity
         )
-        d.ctrl[self._actuators] = (
-            command.position
-            + d.qfrc_bias[self._dof] / self._kp
-            + self._velocity * self._velocity_gain
-        )
-        d.ctrl[self._held] = self._held_ctrl + d.qfrc_bias[self._held_dof] / self._held_kp
-        for gripper, actuator, opening in zip(
-            self._grippers, self._gripper_actuators, command.gripper, strict=True
-        ):
-            d.ctrl[actuator] = gripper.joint_value(float(opening))
+        n = len(self._actuators)
+        self._ctrl[:n] = command.position + self._velocity * self._velocity_gain
+        for k, gripper in enumerate(self._grippers, start=n + len(self._held)):
+            self._ctrl[k] = gripper.joint_value(float(command.gripper[k - n - len(self._held)]))
+        d.ctrl[self._all] = self._ctrl + d.qfrc_bias[self._all_dof] * self._gravity_gain
 
     def _reset(self, seed: int) -> None:
         """Robot home and at rest, free objects around their home."""

@@ -162,8 +162,10 @@ def test_take_outlives_a_reload_of_the_page(person: RealHeadset, system: Supervi
     person.engage()
     person.press("right", "a-button", "Recording: REC")
     person.page.reload()
-    person.sees("You still have the robot. Enter VR to go on.")
-    assert "Recording: REC" in person.hud
+    expect(person.page.locator("#holder")).to_have_text(
+        "You still have the robot. Enter VR to go on."
+    )
+    person.sees("Recording: REC")
     assert ask(system, "/api/status")["engaged"] == [False, False]
     person.enter()
     person.engage()

@@ -96,8 +96,11 @@ async def test_a_take_by_buttons_alone_is_saved_labelled_and_whole(system: Super
     assert episode.state == "complete"
     assert episode.attributes["outcome"] == "success"
     for name in episode.cameras:
-        assert len(episode.camera(name)) == pytest.approx(30 * episode.duration_s, rel=0.1)
-    assert len(episode.stream("state")) == pytest.approx(500 * episode.duration_s, rel=0.1)
+        assert len(episode.camera(name)) > 0
+        assert np.all(np.diff(episode.camera(name).seq.astype(int)) == 1), "a picture is missing"
+    for name in ("state", "sim/qpos", "session"):
+        assert np.all(np.diff(episode.stream(name)["seq"].astype(int)) == 1), f"a {name} is missing"
+    assert not episode.attributes.get("drops")
 
 
 async def test_a_killed_recorder_loses_nothing_it_had_received(system: Supervisor) -> None:

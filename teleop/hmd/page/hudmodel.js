@@ -98,9 +98,26 @@ const EMPTY_STATUS = Object.freeze({
 
 /** The server's prompt, but for what only this page knows. */
 function promptText(input, status) {
-  if (input.claim.granted && !input.isInVr) return "You still have the robot. Enter VR to go on.";
-  if (status.motion === "hold" && input.isGripHeld) return "Let go of the grips, then hold again.";
+  if (!input.claim.granted && input.isInVr) return "";
+  if (status.motion === "hold" && input.isGripHeld && !status.review) {
+    return "Let go of the grips, then hold again.";
+  }
   return status.prompt;
+}
+
+/**
+ * Who has the robot, for somebody who is not in VR.
+ *
+ * @param {HudInput} input
+ * @returns {string} empty when the robot is free
+ */
+export function holderText({ status, claim, isInVr }) {
+  if (isInVr) return "";
+  if (claim.granted) return "You still have the robot. Enter VR to go on.";
+  if (!status?.operator.connected) return "";
+  const { name, device } = status.operator;
+  const who = name && device ? `${name} (${device})` : name || device || "Another operator";
+  return `${who} has the robot now. In VR you watch until it is free.`;
 }
 
 function recordingLine(status) {

@@ -16,6 +16,9 @@ const LOCK_KEY = "telecap.lock";
 
 export class Landing {
   #root;
+  #isObstructed = true;
+  #isRefused = false;
+  #isRunning = false;
 
   /**
    * @param {HTMLElement} root element that holds the page's parts by id
@@ -44,6 +47,8 @@ export class Landing {
     part.dataset.phase = state.phase;
     part.textContent = [PHASE_TEXT[state.phase], state.reason].filter(Boolean).join(": ");
     this.#part("token-form").hidden = state.code !== 4401;
+    this.#isRefused = state.phase === "refused";
+    this.#allowEnter();
   }
 
   /** @param {string} text robot and role */
@@ -53,7 +58,8 @@ export class Landing {
 
   /** @param {{title: string, steps: string[]} | null} obstacle null: VR can be entered */
   showObstacle(obstacle) {
-    this.#part("enter").disabled = obstacle !== null;
+    this.#isObstructed = obstacle !== null;
+    this.#allowEnter();
     const part = this.#part("obstacle");
     part.hidden = obstacle === null;
     if (obstacle === null) return;
@@ -69,7 +75,15 @@ export class Landing {
   /** @param {boolean} running */
   showSession(running) {
     this.#root.dataset.session = running ? "running" : "ended";
+    this.#isRunning = running;
+    this.#allowEnter();
     this.#part("enter").textContent = running ? "In VR — leave" : "Enter VR";
+  }
+
+  /** @param {string} text who has the robot; empty when it is free */
+  showHolder(text) {
+    this.#part("holder").hidden = text === "";
+    this.#part("holder").textContent = text;
   }
 
   /** @param {string[]} lines what the HUD says */
@@ -84,6 +98,10 @@ export class Landing {
     const part = this.#part("error");
     part.hidden = text === "";
     part.textContent = text;
+  }
+
+  #allowEnter() {
+    this.#part("enter").disabled = !this.#isRunning && (this.#isObstructed || this.#isRefused);
   }
 
   #part(id) {

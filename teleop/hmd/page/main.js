@@ -3,7 +3,7 @@
 import { intent } from "./api.js";
 import { pulse } from "./haptics.js";
 import { HudCanvas } from "./hud.js";
-import { hudModel, hudText } from "./hudmodel.js";
+import { holderText, hudModel, hudText } from "./hudmodel.js";
 import { Landing } from "./landing.js";
 import { Link, socketUrl } from "./link.js";
 import { Button, TrackingEncoder } from "./protocol.js";
@@ -138,6 +138,7 @@ class HeadsetPage {
     this.#input.link = state;
     if (state.phase !== "open") this.#input.claim = { granted: false, refusedBy: null };
     this.#landing.showLink(state);
+    if (state.code === 4401) this.#landing.showError(""); // the page asks for the token instead
   }
 
   #message(message) {
@@ -269,6 +270,7 @@ class HeadsetPage {
     this.#hudAtMs = nowMs;
     const model = hudModel(this.#input, nowMs);
     this.#landing.showHud(hudText(model));
+    this.#landing.showHolder(holderText(this.#input));
     this.#hud.paint(model);
     if (this.#session.isRunning) this.#view?.setHud(this.#hud.canvas, this.#hud.version);
   }
