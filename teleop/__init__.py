@@ -1,0 +1,1 @@
+"""The live application: protocol, gateway, session, processes, robots, cameras, command line."""

@@ -1,0 +1,1 @@
+"""Entry points of the processes of a system: `python -m teleop.processes.NAME CONFIG.json`."""
