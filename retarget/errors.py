@@ -108,5 +108,5 @@ class UnknownNameError(RigError):
         self.name = name
         self.known = tuple(known)
         super().__init__(
-            f"{where}: no {kind} {name!r} in the model; {kind}s: {_listing(self.known)}"
+            f"{where}: no {kind} {name!r} in the model; those it has: {_listing(self.known)}"
         )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import tyro
+from rich.markup import escape
 
 from recorder import RecorderError
 from retarget import RetargetError
@@ -53,7 +54,7 @@ def main(args: Sequence[str] | None = None) -> None:
         flags = (tyro.conf.FlagCreatePairsOff,)
         code = int(build_app().cli(prog="telecap", description=ABOUT, args=args, config=flags))
     except (TeleopError, RecorderError, RetargetError) as error:
-        err.print(f"[red]error[/] {error}", soft_wrap=True)
+        err.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
         code = 2
     except KeyboardInterrupt:
         code = 130

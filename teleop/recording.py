@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recorder import StreamSpec
-from retarget import Rig
+from recorder import CameraSpec, StreamSpec
+from retarget import Rig, Status
 from teleop import samples
+from teleop.config import CameraConfig
 
 STATE_RATE_HZ = 500.0
 ON_CHANGE = 0.0
@@ -90,6 +93,7 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
                 "gripper": grippers,
                 "gripper_command": grippers,
                 "gripper_effort": {"names": list(rig.gripper_names), "unit": "N m"},
+                "status": {"bits": {b.name: int(b) for b in samples.RobotStatus}},
                 "t_ns": CLOCK,
                 "t_device_ns": DEVICE_CLOCK,
             },
@@ -106,6 +110,7 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
                 "T_robot_right_wrist": pose,
                 "T_robot_head": pose,
                 "valid": {"names": tips},
+                "t_ns": CLOCK,
                 "gripper": {"names": ["left", "right"], "unit": "1"},
             },
         ),
@@ -123,6 +128,8 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
                     "bits": "1 position, 2 velocity, 4 acceleration",
                 },
                 "clearance_m": {"unit": "m"},
+                "status": {"enum": {v.name: int(v) for v in Status}},
+                "t_ns": CLOCK,
             },
         ),
         (
@@ -133,7 +140,10 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
             {
                 "motion": {"enum": {m.name: int(m) for m in samples.Motion}},
                 "recording": {"enum": {r.name: int(r) for r in samples.Recording}},
-                "T_robot_stage": POSE_ATTRIBUTES,
+                "T_robot_stage": pose,
+                "engaged": {"names": list(samples.SIDES)},
+                "engage_count": {"names": list(samples.SIDES)},
+                "t_ns": CLOCK,
             },
         ),
     ]
@@ -154,6 +164,36 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
     ]
 
 
+def camera_specs(rig: Rig, cameras: Sequence[CameraConfig]) -> list[CameraSpec]:
+    """Cameras as recorded: their size and, of the rig's own, where they look and how widely.
+
+    The intrinsics are those of an ideal pinhole with square pixels, as the simulation renders.
+    """
+    known = {camera.name: camera for camera in rig.cameras}
+    specs = []
+    for camera in cameras:
+        attributes: dict[str, Any] = {}
+        mounted = known.get(camera.name)
+        if mounted is not None:
+            focal_px = 0.5 * camera.height / math.tan(math.radians(mounted.fovy_deg) / 2)
+            centre = [camera.width / 2, camera.height / 2]
+            attributes = {
+                "eye": mounted.eye,
+                "fovy_deg": mounted.fovy_deg,
+                "intrinsics_px": {"fx": focal_px, "fy": focal_px, "cx": centre[0], "cy": centre[1]},
+            }
+        specs.append(
+            CameraSpec(
+                name=camera.name,
+                width=camera.width,
+                height=camera.height,
+                rate_hz=camera.rate_hz,
+                attributes=attributes,
+            )
+        )
+    return specs
+
+
 def is_simulated(rig: Rig) -> bool:
     """Whether the rig's adapter is the embedded MuJoCo robot, whose whole scene is known."""
     return str(rig.sections.get("adapter", {}).get("name", "mujoco")) == "mujoco"
@@ -164,6 +204,7 @@ def operator_channels() -> list[StreamSpec]:
     times = {"t_ns": CLOCK, "t_receive_ns": CLOCK, "t_device_ns": DEVICE_CLOCK}
     pose = {**POSE_ATTRIBUTES, **STAGE}
     fields: dict[str, dict[str, Any]] = dict.fromkeys(("pose", "grip", "aim", "joints"), pose)
+    fields["buttons"] = {"bits": {b.name: int(b) for b in samples.Button}}
     return [
         StreamSpec(
             name=f"operator/{part}",

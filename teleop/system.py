@@ -5,9 +5,13 @@ from __future__ import annotations
 import secrets
 import tempfile
 from typing import Any
+from urllib.parse import urlsplit
 
 from teleop.cameras.profile import detect_profile
 from teleop.config import RunConfig
+from teleop.gateway.tls import outgoing_addresses
+
+EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 
 
 def new_config(**settings: Any) -> RunConfig:
@@ -23,6 +27,20 @@ def new_config(**settings: Any) -> RunConfig:
     return RunConfig(instance=instance, run_dir=run_dir, token=token, render=render, **settings)
 
 
-def page_urls(base: str, token: str) -> dict[str, str]:
-    """Addresses of the console and the headset page; the token stays in the fragment."""
-    return {"console": f"{base}/#token={token}", "headset": f"{base}/xr#token={token}"}
+def page_urls(base: str, token: str, host: str = "127.0.0.1") -> dict[str, str]:
+    """Addresses of the console and the headset page; the token stays in the fragment.
+
+    Args:
+        base: Where this host reaches the gateway, e.g. `http://127.0.0.1:8765`.
+        token: Token of the run.
+        host: Address the gateway was told to listen on; where that is every interface, a headset
+            is sent to one that leads out.
+    """
+    parts = urlsplit(base)
+    reachable = base
+    if host in EVERY_INTERFACE:
+        outside = sorted(outgoing_addresses())
+        if outside:
+            name = f"[{outside[0]}]" if ":" in outside[0] else outside[0]
+            reachable = f"{parts.scheme}://{name}:{parts.port}"
+    return {"console": f"{base}/#token={token}", "headset": f"{reachable}/xr#token={token}"}

@@ -16,16 +16,18 @@ from teleop.commands.shared import (
     DEFAULT_DATASET,
     VERDICT_COLOUR,
     JsonFlag,
+    UsageError,
     episode_paths,
     err,
     open_dataset,
+    open_episode,
     out,
     require_dataset,
 )
 
 
 def check(
-    paths: Positional[list[Path]],
+    paths: Positional[tuple[Path, ...]] = (DEFAULT_DATASET,),
     *,
     as_json: JsonFlag = False,
 ) -> int:
@@ -38,15 +40,17 @@ def check(
         as_json: Print a JSON list.
     """
     found = [p for path in paths for p in episode_paths(path)]
-    reports = [(p, check_episode(Episode(p))) for p in found]
+    if not found:
+        raise UsageError(f"no episodes in {', '.join(map(str, paths)) or 'nothing'}")
+    reports = [(p, check_episode(open_episode(p))) for p in found]
     if as_json:
         print(json.dumps([{"path": str(p), **r.to_dict()} for p, r in reports]))  # noqa: T201
     else:
         for path, report in reports:
             colour = VERDICT_COLOUR[report.verdict]
-            out.print(f"[{colour}]{report.verdict}[/]  {path.name}")
+            out.print(f"[{colour}]{report.verdict}[/]  {path.name}", soft_wrap=True)
             for finding in report.findings:
-                out.print(f"      {finding.level}: {finding.message}")
+                out.print(f"      {finding.level}: {finding.message}", markup=False, soft_wrap=True)
     return 1 if any(r.verdict == "fail" for _, r in reports) else 0
 
 
@@ -73,6 +77,8 @@ def lerobot(
     output: Positional[Path],
     *,
     fps: int = 30,
+    crf: int = 23,
+    max_gap_ms: float = 50.0,
     action: Literal["requested", "sent", "measured"] = "requested",
     cameras: tuple[str, ...] = (),
     outcome: Literal["success", "any"] = "any",
@@ -84,6 +90,8 @@ def lerobot(
         dataset: Dataset directory.
         output: Directory to write; must not exist unless forced.
         fps: Rate of the rows.
+        crf: Quality of the video, lower is better and larger (x264).
+        max_gap_ms: Distance to a source sample beyond which a row is marked invalid.
         action: Which joint stream becomes the action.
         cameras: Cameras to export; all when empty.
         outcome: Only successful takes, or any that was not discarded.
@@ -95,6 +103,8 @@ def lerobot(
             [Episode(Path(r.path)) for r in rows],
             output,
             fps=fps,
+            crf=crf,
+            max_gap_ms=max_gap_ms,
             action=action,
             cameras=list(cameras) or None,
             progress=lambda share, what: status.update(f"{share:4.0%} {what}"),
@@ -102,6 +112,9 @@ def lerobot(
         )
     out.print(
         f"{report.episodes} episodes, {report.frames} rows "
-        f"({report.invalid_rows} marked invalid) in {report.seconds:.1f} s: {report.path}"
+        f"({report.invalid_rows} marked invalid) in {report.seconds:.1f} s: {report.path}",
+        soft_wrap=True,
     )
+    for reason in report.skipped:
+        out.print(f"left out {reason}", markup=False, soft_wrap=True)
     return 0

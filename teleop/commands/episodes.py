@@ -10,12 +10,12 @@ import msgspec
 from rich.table import Table
 from tyro.conf import Positional
 
-from recorder import Episode
 from teleop.commands.shared import (
     DEFAULT_DATASET,
     VERDICT_COLOUR,
     JsonFlag,
     open_dataset,
+    open_episode,
     out,
 )
 
@@ -37,16 +37,16 @@ def list_episodes(
     if as_json:
         print(json.dumps([msgspec.to_builtins(r, enc_hook=str) for r in rows]))  # noqa: T201
         return 0
-    table = Table("take", "episode", "task", "seconds", "outcome", "quality", "state")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("take", "episode", "s", "outcome", "quality"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("task", no_wrap=True, overflow="ellipsis")
     for r in rows:
+        outcome = "discarded" if r.discarded else (r.outcome or "—")
+        if r.state != "complete":
+            outcome = f"{outcome}, {r.state}"
         table.add_row(
-            str(r.take),
-            r.id,
-            r.task,
-            f"{r.duration_s:.1f}",
-            "discarded" if r.discarded else (r.outcome or "—"),
-            _coloured(r.quality),
-            r.state,
+            str(r.take), r.id, f"{r.duration_s:.1f}", outcome, _coloured(r.quality), r.task
         )
     out.print(table)
     return 0
@@ -63,7 +63,7 @@ def show(
         episode: Episode directory.
         as_json: Print JSON.
     """
-    ep = Episode(episode)
+    ep = open_episode(episode)
     info: dict[str, Any] = {
         "path": str(episode),
         "state": ep.state,
@@ -79,7 +79,7 @@ def show(
     out.print(f"[bold]{episode.name}[/]  {ep.state}, {ep.duration_s:.2f} s")
     for key, value in info["attributes"].items():
         if not isinstance(value, dict | list):
-            out.print(f"  {key}: {value}")
+            out.print(f"  {key}: {value}", markup=False)
     table = Table("stream", "rows", "rate [Hz]")
     for kind, names in (("streams", ep.streams), ("cameras", ep.cameras)):
         for name in names:
@@ -89,7 +89,9 @@ def show(
             table.add_row(name if kind == "streams" else f"cameras/{name}", str(len(t_ns)), rate)
     out.print(table)
     for event in ep.events:
-        out.print(f"  {(event.t_ns - ep.start_ns) / 1e9:8.3f} s  {event.kind}  {event.data}")
+        out.print(
+            f"  {(event.t_ns - ep.start_ns) / 1e9:8.3f} s  {event.kind}  {event.data}", markup=False
+        )
     return 0
 
 
@@ -99,7 +101,7 @@ def label(
     *,
     outcome: Literal["success", "failure"] | None = None,
     notes: str | None = None,
-    grade: int | None = None,
+    grade: float | None = None,
     task: str | None = None,
 ) -> int:
     """Label an episode; the recording itself is never changed.

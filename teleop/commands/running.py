@@ -66,7 +66,7 @@ def run(
     with Supervisor(config) as system:
         with err.status("starting …"):
             system.start(on_ready=lambda name: err.print(f"  {name} ready"))
-        urls = page_urls(system.url, config.token)
+        urls = page_urls(system.url, config.token, host)
         out.print(f"[bold]console[/]  {urls['console']}", soft_wrap=True)
         out.print(f"[bold]headset[/]  {urls['headset']}", soft_wrap=True)
         if host not in LOOPBACK:

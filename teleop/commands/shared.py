@@ -9,7 +9,8 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from recorder import Dataset
+from recorder import Dataset, Episode
+from recorder.errors import UnfinishedEpisodeError
 from teleop.errors import TeleopError
 
 JsonFlag = Annotated[bool, tyro.conf.arg(name="json")]
@@ -33,6 +34,21 @@ def open_dataset(dataset: Path) -> Dataset:
     """
     require_dataset(dataset)
     return Dataset.open(dataset, repair=False)
+
+
+def open_episode(path: Path) -> Episode:
+    """Open a finished episode.
+
+    Raises:
+        UsageError: It was never finished.
+    """
+    try:
+        return Episode(path)
+    except UnfinishedEpisodeError as error:
+        raise UsageError(
+            f"{path} is not finished: it is being recorded, or a crash left it open "
+            f"(then `telecap repair {path.parent.parent}` finishes it)"
+        ) from error
 
 
 def require_dataset(dataset: Path) -> None:

@@ -39,9 +39,9 @@ export function showStatus(status) {
 }
 
 function armsText([left, right]) {
-  if (left && right) return "both arms engaged";
-  if (!left && !right) return "no arm engaged";
-  return `${left ? "left" : "right"} arm engaged`;
+  if (left && right) return "both arms follow";
+  if (!left && !right) return "no arm follows";
+  return `${left ? "left" : "right"} arm follows`;
 }
 
 function isTaking({ recording }) {

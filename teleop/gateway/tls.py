@@ -50,11 +50,11 @@ def host_names() -> list[str]:
         names |= {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
     except OSError:
         names.discard(name)  # a host that does not know its own name
-    names |= _outgoing_addresses()
+    names |= outgoing_addresses()
     return sorted(n for n in names if _usable(n))
 
 
-def _outgoing_addresses() -> set[str]:
+def outgoing_addresses() -> set[str]:
     """Addresses of the interfaces that lead out; connecting a UDP socket sends nothing."""
     found = set()
     probes = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))

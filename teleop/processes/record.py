@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from recorder import CameraSpec, Dataset, EpisodeWriter, RecorderError
+from recorder import Dataset, EpisodeWriter, RecorderError
 from recorder.errors import WriteFailedError
 from recorder.quality import check_episode
 from retarget import load_rig
@@ -28,7 +28,7 @@ from teleop.bus import Bus, Message, Publisher, Subscriber
 from teleop.cameras.base import Picture, camera_plan
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
-from teleop.recording import Channel, operator_channels, rig_channels, split_operator
+from teleop.recording import Channel, camera_specs, operator_channels, rig_channels, split_operator
 from teleop.scheduling import request_nice
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class RecordProcess:
         self.channels: list[Channel] = rig_channels(rig, config.control_rate_hz)
         self.operator_streams = operator_channels()
         self.cameras = camera_plan(rig, config)
+        self.camera_specs = camera_specs(rig, self.cameras)
         self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
@@ -81,6 +82,7 @@ class RecordProcess:
         self.events = [bus.subscriber(f"events/{s}", None, depth=128) for s in EVENT_SOURCES]
         self.waiter = bus.waiter([self.commands])
         self._dropped: dict[str, int] = {}
+        self._check_unchecked()
         self._next_sync_ns = 0
         self._next_status_ns = 0
 
@@ -157,14 +159,15 @@ class RecordProcess:
         }
         writer = self.dataset.begin(
             [c.spec for c in self.channels] + self.operator_streams,
-            [_camera_spec(c) for c in self.cameras],
+            self.camera_specs,
             attributes=attributes,
             wall_time=datetime.now(UTC),
         )
         self._dropped = {s.topic: s.dropped for s in self._ordered()}
         self.take = Take(writer, int(attributes["take"]), time.monotonic_ns())
         self.last = None
-        writer.event(self.take.t_start_ns, "start", {"take": attributes["take"]})
+        asked_ns = int(command.get("t_ns", self.take.t_start_ns))
+        writer.event(asked_ns, "start", {"take": attributes["take"]})
         log.info("take %s started: %s", attributes["take"], writer.id)
 
     def _stop(self, command: dict[str, Any]) -> None:
@@ -279,6 +282,12 @@ class RecordProcess:
             self.last |= {"verdict": report["verdict"], "reasons": report["reasons"]}
             self._publish_status(time.monotonic_ns())
 
+    def _check_unchecked(self) -> None:
+        """Takes that a crash left without a verdict get one now, beside everything else."""
+        for row in self.dataset.episodes():
+            if row.quality is None:
+                self.pool.submit(_check, self.dataset, row.id)
+
     def _publish_status(self, now_ns: int) -> None:
         self._next_status_ns = now_ns + STATUS_PERIOD_NS
         take = self.take
@@ -294,12 +303,6 @@ class RecordProcess:
                 "drops": take.drops,
             }
         self.status.send(json.dumps(status).encode())
-
-
-def _camera_spec(camera: Any) -> CameraSpec:
-    return CameraSpec(
-        name=camera.name, width=camera.width, height=camera.height, rate_hz=camera.rate_hz
-    )
 
 
 def _check(dataset: Dataset, episode_id: str) -> dict[str, Any]:

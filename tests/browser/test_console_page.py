@@ -46,7 +46,7 @@ def test_status_is_shown(console: Page, gateway: FakeGateway) -> None:
         tracking=protocol.TrackingInfo(head="ok", left="ok", right="lost"),
     )
     expect(console.locator("#motion")).to_have_text("ENGAGED")
-    expect(console.locator("#arms")).to_have_text("both arms engaged")
+    expect(console.locator("#arms")).to_have_text("both arms follow")
     expect(console.locator("#recording")).to_have_text("RECORDING")
     expect(console.locator("#take")).to_have_text("take 4   0:12")
     expect(console.locator("#operator")).to_contain_text("Ada, Quest 3")

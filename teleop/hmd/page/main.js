@@ -185,6 +185,8 @@ class HeadsetPage {
   }
 
   #status(status) {
+    const isDriving = status.engaged.every(Boolean);
+    if (isDriving && !this.#input.status?.engaged.every(Boolean)) this.#clearWarnings();
     this.#input.status = status;
     this.#input.statusAtMs = performance.now();
     if (this.#input.statusAtMs - this.#latencyAtMs > LATENCY_EVERY_MS) {
@@ -219,6 +221,11 @@ class HeadsetPage {
   #notice(level, text) {
     const notice = { level, text, atMs: performance.now() };
     this.#input.notices = [...this.#input.notices.slice(-3), notice];
+  }
+
+  /** Why an arm did not follow is of no use any more once it does. */
+  #clearWarnings() {
+    this.#input.notices = this.#input.notices.filter(({ level }) => level === "error");
   }
 
   #started() {
