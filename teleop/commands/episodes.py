@@ -19,6 +19,9 @@ from teleop.commands.shared import (
     out,
 )
 
+WIDE_COLUMNS = 110
+"""Terminals this wide have room for the task."""
+
 
 def list_episodes(
     dataset: Positional[Path] = DEFAULT_DATASET,
@@ -40,14 +43,15 @@ def list_episodes(
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("take", "episode", "s", "outcome", "quality"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("task", no_wrap=True, overflow="ellipsis")
+    wide = out.width >= WIDE_COLUMNS
+    if wide:
+        table.add_column("task", no_wrap=True, overflow="ellipsis")
     for r in rows:
         outcome = "discarded" if r.discarded else (r.outcome or "—")
         if r.state != "complete":
             outcome = f"{outcome}, {r.state}"
-        table.add_row(
-            str(r.take), r.id, f"{r.duration_s:.1f}", outcome, _coloured(r.quality), r.task
-        )
+        cells = [str(r.take), r.id, f"{r.duration_s:.1f}", outcome, _coloured(r.quality)]
+        table.add_row(*cells, *([r.task] if wide else []))
     out.print(table)
     return 0
 

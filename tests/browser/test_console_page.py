@@ -161,6 +161,7 @@ def test_emergency_stop_button(console: Page, gateway: FakeGateway) -> None:
 
 def test_space_in_notes_is_text(console: Page, gateway: FakeGateway) -> None:
     gateway.set_status(recording="review", review=True)
+    expect(console.locator("#notes")).to_be_visible()
     console.locator("#notes").press_sequentially("a b")
     expect(console.locator("#notes")).to_have_value("a b")
     assert gateway.calls == []

@@ -457,3 +457,10 @@ def test_silent_robot_stops_the_arms(rig: Rig) -> None:
         world.move("right", np.array([0.0, 0.004, 0.0]))
         outputs = world.tick(state=False)
     assert np.array_equal(outputs.command["velocity"], np.zeros(len(rig.joint_names)))
+
+
+def test_a_restarted_control_keeps_the_grip_on_an_object(rig: Rig) -> None:
+    world = World(rig)
+    world.state["gripper"] = 0.34  # where the fingers stand on the object
+    world.state["gripper_command"] = 0.0  # where they are being driven
+    assert np.allclose(world.ticks(5).command["gripper"], 0.0)

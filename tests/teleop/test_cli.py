@@ -1,0 +1,128 @@
+"""The `telecap` command: what a script may rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recorder import CameraSpec, Dataset, StreamSpec
+from teleop.cli import main
+from tests.recorder.export_episodes import SESSION, STATE, Recipe, record
+
+
+def run(*args: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in args])
+    code = end.value.code
+    return code if isinstance(code, int) else 0
+
+
+def listed(capsys: pytest.CaptureFixture[str], dataset: Path, *flags: str) -> list[dict]:
+    capsys.readouterr()
+    assert run("episodes", "list", dataset, "--json", *flags) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for task in ("first", "second"):
+        record(tmp_path / "dataset", Recipe(seconds=0.4, task=task))
+    return tmp_path / "dataset"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    names = ("run", "demo", "replay", "check", "repair", "episodes", "export", "rigs")
+    assert all(name in text for name in names)
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "X"), ("episodes", "list", "X"), ("repair", "X"), ("rigs", "check", "X")]
+)
+def test_what_does_not_exist_is_a_clear_error(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = str(tmp_path / "nowhere")
+    assert run(*(where if word == "X" else word for word in command)) == 2
+    assert "nowhere" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_a_discarded_episode_leaves_the_list_and_comes_back(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (row["id"] for row in listed(capsys, dataset))
+    assert run("episodes", "discard", dataset, first) == 0
+    assert [row["id"] for row in listed(capsys, dataset)] == [second]
+    assert len(listed(capsys, dataset, "--discarded")) == 2
+    assert run("episodes", "restore", dataset, first) == 0
+    assert len(listed(capsys, dataset)) == 2
+
+
+def test_a_label_is_shown_and_changes_no_byte_of_the_recording(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = listed(capsys, dataset)[0]
+    before = {p: p.read_bytes() for p in Path(row["path"]).rglob("*") if p.is_file()}
+    assert run("episodes", "label", dataset, row["id"], "--outcome", "failure", "--notes", "x") == 0
+    after = {p: p.read_bytes() for p in Path(row["path"]).rglob("*") if p.is_file()}
+    assert after == before
+    assert listed(capsys, dataset)[0]["outcome"] == "failure"
+
+
+def test_show_counts_rows_and_pictures(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = listed(capsys, dataset)[0]
+    assert run("episodes", "show", row["path"], "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["state"] == "complete"
+    assert shown["cameras"]["head_left"]["pictures"] == 12
+    assert run("episodes", "show", row["path"]) == 0
+
+
+def test_check_says_in_its_exit_code_whether_anything_failed(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run("check", dataset, "--json")
+    reports = json.loads(capsys.readouterr().out)
+    assert code == int(any(r["verdict"] == "fail" for r in reports))
+    record(dataset, Recipe(seconds=0.4, lost_pictures=range(2, 11)))
+    assert run("check", dataset) == 1
+
+
+def test_an_unfinished_episode_is_refused_until_it_is_repaired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "dataset"
+    opened = Dataset.open(root, create=True)
+    writer = opened.begin(
+        [StreamSpec("state", STATE, 500.0), StreamSpec("session", SESSION)],
+        [CameraSpec("c", 16, 16)],
+        {"task": "t"},
+    )
+    writer.close()
+    assert run("check", writer.path) == 2
+    assert "telecap repair" in capsys.readouterr().err
+    assert run("repair", root) == 0
+    assert "recovered" in capsys.readouterr().out
+    assert run("episodes", "show", writer.path) == 0
+
+
+def test_export_writes_a_lerobot_dataset_and_does_not_overwrite_it(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "export"
+    assert run("export", "lerobot", dataset, out, "--action", "sent") == 0
+    assert "2 episodes" in capsys.readouterr().out
+    assert json.loads((out / "meta/info.json").read_text())["codebase_version"] == "v3.0"
+    assert run("export", "lerobot", dataset, out) == 2
+    assert "--force" in capsys.readouterr().err
+    assert run("export", "lerobot", dataset, out, "--force") == 0
+
+
+def test_rigs_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rigs", "list") == 0
+    assert "openarm" in capsys.readouterr().out.split()
+    assert run("rigs", "check", "openarm") == 0
+    assert "left_wrist at home" in capsys.readouterr().out
