@@ -158,6 +158,7 @@ def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
     if scene.lights is not None:
         for light in spec.lights:
             light.diffuse = [scene.lights] * 3
+            light.active = int(scene.lights > 0.0)  # an unlit light still costs every vertex
     if not scene.file:
         return
     path = rig_dir / scene.file

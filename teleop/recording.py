@@ -14,8 +14,10 @@ from recorder import CameraSpec, StreamSpec
 from retarget import Rig, Status
 from teleop import samples
 from teleop.config import CameraConfig
+from teleop.robots.base import state_rate_hz
 
-STATE_RATE_HZ = 500.0
+FASTEST_HZ = 500.0
+"""No stream is faster than this; what a subscription must hold is counted by it."""
 ON_CHANGE = 0.0
 SECONDS_OF_BUFFER = 8
 
@@ -66,9 +68,10 @@ class Channel:
     depth: int
 
 
-def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
+def rig_channels(rig: Rig) -> list[Channel]:
     """Channels of everything that is recorded row by row for this rig."""
     n, g = len(rig.joint_names), len(rig.gripper_names)
+    rate_hz = float(state_rate_hz(rig))
     joints = {"names": list(rig.joint_names), "unit": "rad"}
     rates = {"names": list(rig.joint_names), "unit": "rad/s"}
     grippers = {"names": list(rig.gripper_names), "unit": "1", "range": "0 closed, 1 open"}
@@ -85,7 +88,7 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
             "robot/state",
             "state",
             samples.robot_state_dtype(n, g),
-            STATE_RATE_HZ,
+            rate_hz,
             {
                 "position": joints,
                 "velocity": rates,
@@ -147,18 +150,15 @@ def rig_channels(rig: Rig, control_rate_hz: int) -> list[Channel]:
             },
         ),
     ]
-    del control_rate_hz  # commands follow grid and operator: their rate is not one number
     if is_simulated(rig):
         nq = rig.compile(scene=True).nq
-        plan.append(
-            ("sim/qpos", "sim/qpos", samples.sim_qpos_dtype(nq), STATE_RATE_HZ, {"t_ns": CLOCK})
-        )
+        plan.append(("sim/qpos", "sim/qpos", samples.sim_qpos_dtype(nq), rate_hz, {"t_ns": CLOCK}))
     return [
         Channel(
             topic,
             dtype,
             StreamSpec(name=name, dtype=dtype, rate_hz=rate, fields=fields),
-            depth=int((rate or STATE_RATE_HZ) * SECONDS_OF_BUFFER),
+            depth=int((rate or FASTEST_HZ) * SECONDS_OF_BUFFER),
         )
         for topic, name, dtype, rate, fields in plan
     ]

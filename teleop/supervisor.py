@@ -28,7 +28,7 @@ from teleop.errors import TeleopError
 log = logging.getLogger(__name__)
 
 PROCESSES = ("robot", "control", "cameras", "record", "gateway")
-REAL_TIME = ("robot", "control", "gateway")
+APART = ("robot", "gateway")
 READY_TIMEOUT_S = 90.0
 STALL_NS = dict.fromkeys(("robot", "control"), 3_000_000_000)
 PATIENT_STALL_NS = 15_000_000_000
@@ -221,7 +221,7 @@ def affinity(name: str, cpus: Collection[int]) -> set[int] | None:
     if not 2 <= len(cpus) <= 3:
         return None
     ordered = sorted(cpus)
-    if name in REAL_TIME:
+    if name in APART:
         return set(ordered[:-1])
     return {ordered[-1]} if name == "cameras" else None
 

@@ -70,7 +70,7 @@ def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rig = load_rig("openarm")
     core = ControlCore(rig, ControlConfig(rate_hz=RATE_HZ))
     dataset = Dataset.open(tmp_path_factory.mktemp("examples") / "dataset", create=True)
-    specs = [c.spec for c in rig_channels(rig, RATE_HZ)] + operator_channels()
+    specs = [c.spec for c in rig_channels(rig)] + operator_channels()
     attributes = {"rig": rig.name, "model_hash": rig.model_hash, "task": "reach", "take": 1}
     writer = dataset.begin(specs, [CameraSpec("head_left", 64, 48)], attributes)
     position = rig.q_home

@@ -46,7 +46,9 @@ def check_free(out: Path, *, force: bool) -> None:
     if not any(out.iterdir()):
         return
     if not force:
-        raise OutputExistsError(out, "is not empty; choose another, or replace it with --force (force=True)")
+        raise OutputExistsError(
+            out, "is not empty; choose another, or replace it with --force (force=True)"
+        )
     if not (out / MARK).exists():
         raise OutputExistsError(
             out, f"holds no {MARK}: it is not an export, so even force=True does not replace it"

@@ -61,7 +61,7 @@ class RecordProcess:
         rig = load_rig(config.rig)
         self.config = config
         self.dataset = Dataset.open(Path(config.dataset), create=True)
-        self.channels: list[Channel] = rig_channels(rig, config.control_rate_hz)
+        self.channels: list[Channel] = rig_channels(rig)
         self.operator_streams = operator_channels()
         self.cameras = camera_plan(rig, config)
         self.camera_specs = camera_specs(rig, self.cameras)

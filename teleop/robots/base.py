@@ -15,6 +15,7 @@ from teleop.errors import TeleopError
 
 Array = npt.NDArray[np.float64]
 ENTRY_POINT_GROUP = "telecap.robots"
+DEFAULT_RATE_HZ = 500
 
 
 class RobotError(TeleopError):
@@ -120,6 +121,11 @@ class RobotFactory(Protocol):
 
     def __call__(self, rig: Rig, *, seed: int) -> RobotAdapter:
         """Make the adapter of a rig; `seed` is the scene's, for simulated robots."""
+
+
+def state_rate_hz(rig: Rig) -> int:
+    """Rate of `robot/state` the rig asks of its adapter, `[adapter] rate_hz`; 500 by default."""
+    return int(rig.sections.get("adapter", {}).get("rate_hz", DEFAULT_RATE_HZ))
 
 
 def make_robot(rig: Rig, *, seed: int) -> RobotAdapter:

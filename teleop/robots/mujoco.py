@@ -15,9 +15,8 @@ import mujoco
 import numpy as np
 
 from retarget import Rig
-from teleop.robots.base import Array, JointCommand, RobotError, RobotReading
+from teleop.robots.base import Array, JointCommand, RobotError, RobotReading, state_rate_hz
 
-RATE_HZ = 500
 MAX_CATCH_UP_NS = 8_000_000
 """Physics done in one call at most; what is missing beyond is given up and counted as slip."""
 VELOCITY_FILTER_S = 0.010
@@ -35,14 +34,14 @@ class MujocoRobot:
         seed: Where the free objects start: around their home by up to 3 cm in x and y and 20° in
             yaw, drawn from this seed.
 
-    The rig may give a physics step under `[adapter] timestep_s`; the model's own is used otherwise.
+    The rig may give a physics step under `[adapter] timestep_s` (the model's own otherwise) and the
+    rate of its states under `[adapter] rate_hz` (500 otherwise).
     """
-
-    rate_hz = RATE_HZ
 
     def __init__(self, rig: Rig, *, seed: int = 0) -> None:
         self.joint_names = rig.joint_names
         self.gripper_names = rig.gripper_names
+        self.rate_hz = state_rate_hz(rig)
         self.slipped_ns = 0
         self._seed = seed
         self._grippers = [rig.grippers[side] for side in rig.gripper_names]

@@ -120,7 +120,7 @@ async def test_a_killed_recorder_loses_nothing_it_had_received(system: Superviso
         )
     (episode,) = episodes(system)
     assert seen["recording"] == "recording"
-    assert len(episode.stream("state")) > 500
+    assert len(episode.stream("state")) > 250
     assert np.all(np.diff(episode.stream("state").t_ns) > 0)
     assert all(len(episode.camera(c)) > 25 for c in episode.cameras)
     assert episode.camera(episode.cameras[0])[0].shape[2] == 3
@@ -152,8 +152,8 @@ async def test_a_killed_process_holds_the_robot_and_the_take_goes_on(
         await until(system, lambda: len(episodes(system)) == 1, "the episode")
     (episode,) = episodes(system)
     assert episode.state == "complete"
-    position = episode.stream("state")["position"]
-    speed = np.abs(np.diff(position, axis=0)) * 500
+    state = episode.stream("state")
+    speed = np.abs(np.diff(state["position"], axis=0)) / (np.diff(state.t_ns)[:, None] * 1e-9)
     assert speed.max() < 4.0, "the arm jumped"
     assert any(e.kind == "process_died" for e in episode.events)
 
