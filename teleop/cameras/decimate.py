@@ -25,9 +25,10 @@ from teleop.cameras.mesh import Mesh, area, simplify
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same meshes and budget would give another result."""
 MIN_FACES = 60
+ROUNDS = 3
 DRAWN_GROUPS = 3
 """MuJoCo draws geom groups 0 to 2 unless asked otherwise; collision hulls lie above."""
 _FIELDS = ("vertices", "faces", "normals", "face_normals")
@@ -69,12 +70,25 @@ def decimate_visuals(model: Any, budget: int, cache: Path | None = None) -> Deci
     meshes = _load(path, len(chosen))
     cached = meshes is not None
     if meshes is None:
-        meshes = [simplify(v, f, n) for (v, f), n in zip(sources, targets, strict=True)]
+        meshes = _simplify_all(sources, [drawn[i] for i in chosen], max(0, budget - fixed))
         _store(path, meshes)
     _install(model, dict(zip(chosen, meshes, strict=True)), set(drawn))
     after = sum(int(model.mesh_facenum[i]) * n for i, n in drawn.items())
     log.info("visual meshes: %d triangles, %d after decimation", before, after)
     return Decimation(before, after, cached)
+
+
+def _simplify_all(sources: Sequence[Any], instances: Sequence[int], budget: int) -> list[Mesh]:
+    """Simplify every mesh; where some cannot shrink as far as asked, the others give more."""
+    asked = budget
+    for _ in range(ROUNDS):
+        targets = _targets(sources, instances, asked)
+        meshes = [simplify(v, f, n) for (v, f), n in zip(sources, targets, strict=True)]
+        spent = sum(n * len(m.faces) for n, m in zip(instances, meshes, strict=True))
+        if spent <= budget:
+            break
+        asked -= spent - budget
+    return meshes
 
 
 def _drawn_meshes(model: Any) -> dict[int, int]:

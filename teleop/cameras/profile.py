@@ -60,7 +60,7 @@ class RenderProfile:
 
 
 PROFILES = {
-    "cpu": RenderProfile("cpu", 320, 240, triangles=12_000, as_shipped=False),
+    "cpu": RenderProfile("cpu", 320, 240, triangles=17_000, as_shipped=False),
     "gpu": RenderProfile("gpu", 640, 480, triangles=None, as_shipped=True),
 }
 

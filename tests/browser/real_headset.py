@@ -108,6 +108,10 @@ class RealHeadset:
         except TimeoutError as error:
             raise TimeoutError(f"{error}; the HUD says:\n{self.hud}") from None
 
+    def forgets(self, words: str, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until the HUD no longer says these words."""
+        until(self.page, lambda: words not in self.hud, f"no {words!r}", timeout_s)
+
     def place(self, side: str, position: tuple[float, float, float]) -> None:
         """Put a controller somewhere at once."""
         script = f"p => window.xrDevice.controllers.{side}.position.set(...p)"
