@@ -36,6 +36,7 @@ class RobotDriver:
         self._holding = True
         self._stopped = False
         self._t_command_ns = 0
+        self._frame_sent = (0, 0)
         self._reading: RobotReading | None = None
         self._last: npt.NDArray[np.float64] = np.zeros(n)
         self._gripper: npt.NDArray[np.float64] = np.zeros(g)
@@ -69,9 +70,21 @@ class RobotDriver:
             return None
         self._holding = False
         self._t_command_ns = now_ns
-        for name in ("tick", "revision", "operator_seq", "t_operator_receive_ns", "first_use"):
+        for name in ("tick", "revision", "operator_seq", "t_operator_receive_ns"):
             self._sent_row[name] = row[name]
+        self._sent_row["first_use"] = self._is_first_use(row)
         return self._sent(self.adapter.apply(command, now_ns), now_ns)
+
+    def _is_first_use(self, row: np.void) -> bool:
+        """Whether no earlier command that was sent used this operator frame.
+
+        The request's own mark may lie on a command that a newer one overtook before it was sent.
+        """
+        frame = (int(row["operator_seq"]), int(row["t_operator_receive_ns"]))
+        first = frame[1] > 0 and frame != self._frame_sent
+        if frame[1] > 0:
+            self._frame_sent = frame
+        return first
 
     def watch(self, now_ns: int) -> Row | None:
         """Hold when no good command came for 100 ms; returns the row of what was sent, once."""

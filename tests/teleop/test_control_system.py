@@ -162,10 +162,9 @@ def test_the_arm_follows_the_hand_and_every_process_ends_cleanly(
     assert np.allclose(moved, [0.05, 0.0, 0.05], atol=3e-3)
 
     report = {}
-    # a simulated robot applies the newest command of a slot: some first uses are overtaken there
-    for name, rows, least in (("requested", gateway.commands, 100), ("sent", gateway.applied, 50)):
+    for name, rows in (("requested", gateway.commands), ("sent", gateway.applied)):
         latency = gateway.latencies_ms(rows)
-        assert len(latency) > least
+        assert len(latency) > 100
         report[name] = np.percentile(latency, [50, 99, 100]).round(2).tolist()
         assert report[name][0] < 50
     solve = np.array([m.data["t_solve_ns"] for m in gateway.solved if m.data["operator_seq"]]) / 1e6

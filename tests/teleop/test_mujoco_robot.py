@@ -289,6 +289,19 @@ def test_a_good_command_is_sent_with_what_it_follows(rig: Rig, driver: RobotDriv
     assert status(driver, 5 * MS) == RobotStatus.OK
 
 
+def test_the_first_command_sent_for_a_frame_is_marked_whichever_was_requested_first(
+    rig: Rig, driver: RobotDriver
+) -> None:
+    marks = []
+    for k, (frame, asked) in enumerate([(5, False), (5, False), (0, False), (5, True), (6, True)]):
+        row = requested(rig, k * MS, 0.001)
+        row["operator_seq"], row["t_operator_receive_ns"], row["first_use"] = frame, frame, asked
+        sent = driver.command(row, k * MS)
+        assert sent is not None
+        marks.append(bool(sent["first_use"]))
+    assert marks == [True, False, False, False, True]
+
+
 def test_a_refused_command_moves_nothing_and_is_marked(rig: Rig, driver: RobotDriver) -> None:
     assert driver.command(requested(rig, 0, 0.6), 0) is None
     assert "apply" not in calls(driver)
