@@ -101,7 +101,7 @@ class CompiledEngine:
     def follow(self, start: State, targets: Targets) -> Tick:
         """See `Engine.follow`."""
         followed, refused = self._take(targets)
-        self._open(start, [targets.gripper(side) for side in self._sides])
+        self._open(start, [targets.grippers.get(side) for side in self._sides])
         if not followed:
             return self._close(start, self._unknown, self._unmoved, 0.0, refused)
         now, moves = np.empty_like(self._unknown), np.empty_like(self._unmoved)

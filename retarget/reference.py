@@ -39,7 +39,7 @@ class ReferenceEngine:
         asked, refused = self._asked(targets)
         low, high = self._box.bounds(start.x, start.step)
         step = self._box.brake(start.step)
-        self._aim_grippers(step, start, [targets.gripper(s) for s in self._rig.gripper_names])
+        self._aim_grippers(step, start, [targets.grippers.get(s) for s in self._rig.gripper_names])
         step = np.minimum(np.maximum(step, low), high)
         if not asked:
             return self._finish(start, step, {}, refused)

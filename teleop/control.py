@@ -300,8 +300,12 @@ class ControlCore:
     def _targets(self) -> Targets:
         followers = [self._followers.get(tip) for tip in TIPS]
         left, right, head = (None if f is None else f.target for f in followers)
-        openings = [None if f is None else f.opening for f in followers]
-        return Targets(left, right, head, openings[0], openings[1])
+        openings = {
+            side: f.opening
+            for side, f in zip(SIDES, followers[:2], strict=True)
+            if f is not None and f.opening is not None
+        }
+        return Targets(left, right, head, grippers=openings)
 
     # ------------------------------------------------------------------- home
     def _go_home(self, home_count: int) -> Solution:

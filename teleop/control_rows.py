@@ -53,7 +53,7 @@ def target_row(targets: Targets, stamp: Stamp) -> Row:
         pose = IDENTITY_POSE if T_robot_tip is None else matrix_to_pose(T_robot_tip)
         row[f"T_robot_{tip}"] = pose
     for i, side in enumerate(SIDES):
-        opening = targets.gripper(side)
+        opening = targets.grippers.get(side)
         row["gripper"][i] = np.nan if opening is None else opening
     return stamp.put(row)
 

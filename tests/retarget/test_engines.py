@@ -44,7 +44,7 @@ def test_engines_agree_over_a_whole_demonstration(openarm, hold):
     one, other = both(openarm)
     for k, pair in enumerate(demo_motion(openarm.forward(openarm.q_home), RATE, 1.5)):
         if k % hold == 0:
-            targets = Targets(*pair, gripper_left=0.5, gripper_right=(k % 100) / 100)
+            targets = Targets(*pair, grippers={"left": 0.5, "right": (k % 100) / 100})
         a, b = one.step(targets), other.step(targets)
         assert_same(a, b, 1e-9)
         assert a.status == b.status
@@ -64,7 +64,7 @@ def test_engines_agree_on_any_single_tick(seed):
             given_tips = [tip for tip in rig.tips if rng.random() < 0.7]
             tips = rig.forward(q)
             asked = {f"T_robot_{t}": random_pose(rng, tips[t][:3, 3], far) for t in given_tips}
-            targets = Targets(**asked, weights={"left_wrist": 0.5}, gripper_left=rng.random())
+            targets = Targets(**asked, weights={"left_wrist": 0.5}, grippers={"left": rng.random()})
             for r in (one, other):
                 r.reset(q)
                 solution = [r.step(targets), r.revise(targets), r.step_joints(rig.q_home, speed=1)]

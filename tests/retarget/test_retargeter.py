@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from retarget import Retargeter, Status, Targets
 from retarget.errors import TargetError, TickError
 from retarget.frames import matrix_to_pose, pose_to_matrix
+from retarget.targets import SIDES
 from tests.retarget.conftest import cached_rig
 from tests.retarget.helpers import random_pose, random_q
 from tests.retarget.motion import demo_motion
@@ -40,7 +41,8 @@ def wild_targets(rig, rng):
 
     opening = rng.choice([None, np.nan, -3.0, 0.0, 0.4, 1.0, 7.0], 2)
     tips = {f"T_robot_{tip}": wild(tip) for tip in rig.tips}
-    return Targets(**tips, gripper_left=opening[0], gripper_right=opening[1])
+    openings = {s: o for s, o in zip(SIDES, opening, strict=True) if o is not None}
+    return Targets(**tips, grippers=openings)
 
 
 def check_limits(rig, before, after, v_before, dt):

@@ -159,7 +159,7 @@ def test_a_users_urdf_becomes_a_rig(mine):
     r = Retargeter(rig)
     T = rig.forward(np.array([0.3, -1.2]))["left_wrist"]
     for _ in range(400):
-        s = r.step(Targets(T_robot_left_wrist=T, gripper_left=0.0))
+        s = r.step(Targets(T_robot_left_wrist=T, grippers={"left": 0.0}))
     assert s.residuals["left_wrist"][0] < 1e-6
     assert s.grippers[0] == 0.0
 

@@ -134,8 +134,7 @@ def perform(
             Targets(
                 T_robot_left_wrist=targets["left"],
                 T_robot_right_wrist=targets["right"],
-                gripper_left=openings["left"],
-                gripper_right=openings["right"],
+                grippers=openings,
             )
         )
         cell.step(s)
