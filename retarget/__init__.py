@@ -11,14 +11,22 @@ from retarget.conditioning import (
 )
 from retarget.errors import RetargetError, RigError
 from retarget.prediction import PosePredictor, PredictionConfig
-from retarget.retargeter import PostureConfig, Retargeter, RetargeterConfig
+from retarget.retargeter import Retargeter
 from retarget.rig import Gripper, Rig, RigCamera, load_rig
 from retarget.rigfile import builtin_rigs
-from retarget.solver import SolverConfig
-from retarget.targets import Saturation, Solution, Status, Targets
+from retarget.settings import (
+    CollisionConfig,
+    PostureConfig,
+    RetargeterConfig,
+    SolverConfig,
+    SwivelConfig,
+)
+from retarget.solution import Solution
+from retarget.targets import Saturation, Status, Targets
 
 __all__ = [
     "Clutch",
+    "CollisionConfig",
     "Gripper",
     "GripperTakeover",
     "OneEuro",
@@ -38,6 +46,7 @@ __all__ = [
     "Solution",
     "SolverConfig",
     "Status",
+    "SwivelConfig",
     "Targets",
     "Verdict",
     "builtin_rigs",

@@ -1,230 +1,265 @@
-"""Ticks in numba kernels, fed by Pinocchio's live views; same answers as `reference`.
+"""Ticks in one call of compiled code; same answers as `reference`.
 
-Buffers are allocated once. Importing this module loads numba (a third of a second); the first tick
-ever compiles the kernels (seconds), later processes read them from numba's cache.
+The kernels place the joints of Pinocchio's model themselves: leaving compiled code for Pinocchio
+in between would take longer than all the rest. Buffers are allocated once. Importing this module
+loads numba (a third of a second); the first tick ever compiles the kernels (seconds), later
+processes read them from a cache.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from retarget import kernels, solver_kernels
 from retarget.engine import State, Tick, whole_box
+from retarget.errors import RigError
+from retarget.fitting import rig_shapes
 from retarget.frames import Array
+from retarget.kernels import tick
+from retarget.kernels.layout import SIZES, cut_views, lengths
 from retarget.kinematics import Kinematics
-from retarget.rig import Rig
+from retarget.rig import SIDES, Rig
 from retarget.settings import RetargeterConfig
-from retarget.targets import Targets
+from retarget.solver import RowQp, approach_rows
+from retarget.targets import Status, Targets
 
-
-class _TipViews:
-    """Tips as the kernels read them: copied from Pinocchio's live views after every update.
-
-    Attributes:
-        J: Spatial Jacobian at the root's origin, live, (6, n).
-        joints: Joint that carries each tip, `[R | p]`, (tips, 3, 4).
-        tools: Tip in that joint, (tips, 3, 4).
-        chains: Which joints move a tip, (tips, n).
-    """
-
-    def __init__(self, rig: Rig) -> None:
-        self._kinematics = Kinematics(rig.model, dict(rig.tips))
-        tips = list(self._kinematics.tips.values())
-        self._live = [tip.joint_views() for tip in tips]
-        self.J = self._kinematics.J
-        self.joints = np.empty((len(tips), 3, 4))
-        self._copies = [(joint[:, :3], joint[:, 3]) for joint in self.joints]
-        self.tools = np.array([tip.tool() for tip in tips])
-        self.chains = np.zeros((len(tips), rig.model.nv), dtype=np.bool_)
-        for chain, tip in zip(self.chains, tips, strict=True):
-            chain[tip.columns] = True
-        self._copy()
-
-    def update(self, q: Array) -> None:
-        """Move to `q`, (nq,)."""
-        if self._kinematics.update(q):
-            self._copy()
-
-    def _copy(self) -> None:
-        for (rotation, position), (R, p) in zip(self._live, self._copies, strict=True):
-            R[:] = rotation
-            p[:] = position
+TRACKING, LIMITED, INVALID, HOLD = Status.TRACKING, Status.LIMITED, Status.INVALID, Status.HOLD
+"""By names of this module: looking up a member of an enumeration takes as long as a kernel call."""
 
 
 class CompiledEngine:
-    """Compute ticks with compiled kernels."""
+    """Compute ticks with compiled kernels.
+
+    Attributes:
+        pairs: How many pairs of parts must not touch.
+    """
 
     def __init__(self, rig: Rig, dt: float, config: RetargeterConfig) -> None:
-        n, tips, size = len(rig.joint_names), len(rig.tips), len(rig.gripper_names)
-        posture, governor = config.posture, config.governor
-        box = whole_box(rig, dt)
-        self._tips, self._sides, self._n = tuple(rig.tips), rig.gripper_names, n
-        self._views = _TipViews(rig)
-        self._iterations = config.solver.iterations
-        self._box = np.array([box.lower, box.upper, box.velocity, box.acceleration])
-        self._costs = np.array([config.costs(tip) for tip in rig.tips])
-        a, turn_a = governor.acceleration * dt * dt, governor.turn_acceleration * dt * dt
-        self._rates = np.array([a, turn_a, governor.max_speed * dt, governor.max_turn * dt])
-        half = np.maximum(0.5 * (rig.upper - rig.lower), 1e-6)
-        self._posture = np.array([rig.q_posture, 0.5 * (rig.lower + rig.upper), half])
-        self._gains = np.array([posture.gain * dt, posture.stop_gain * dt])
-        self._max_drift, self._per_error = posture.max_speed * dt, posture.per_error
-        self._smoothing = dt / (posture.smoothing_s + dt)
-        solver = config.solver
-        self._damping = np.array([solver.damping, solver.error_damping, solver.max_error])
-        self._effort = np.array(rig.effort, dtype=np.float64)
-        self._openings = np.empty(size)
-        self._bounds, self._step = np.empty((2, n + size)), np.empty(n + size)
-        self._asked, self._T = np.empty(tips, dtype=np.bool_), np.zeros((tips, 3, 4))
-        self._weighted, self._reference = np.empty((tips, 2)), np.empty((tips, 3, 4))
-        self._A, self._e = np.empty((6 * tips, n)), np.empty(6 * tips)
-        self._centre, self._done = np.empty(n), np.empty(n)
-        self._left = np.empty((tips, 2))
-        self._active_of: dict[bytes, solver_kernels.Indices] = {}
-        # shared by every state that follows nothing; states are never changed
-        self._unknown, self._unmoved = np.full((tips, 3, 4), np.nan), np.zeros((tips, 6))
+        self._tips, self._sides, self._n = tuple(rig.tips), rig.gripper_names, len(rig.joint_names)
+        self._iterations, self._dt = config.solver.iterations, dt
+        self._refine_rad = config.solver.refine_rad
+        base = [rig.joint_names.index(name) for name in rig.limbs.get("base", ())]
+        shapes = rig_shapes(rig, config.collision)
+        self.pairs = len(shapes.pairs) + len(shapes.box_pairs)
+        self._floor = config.collision.floor_m
+        self._rows = RowQp() if config.collision.mode == "hard" else None
+        self._costs = np.array([config.costs(tip) for tip in rig.tips]).reshape(-1, 2)
+        sizes = [self._n, len(self._sides), len(self._tips), rig.model.njoints]
+        sizes += [len(a) for a in (shapes.joints, shapes.pairs, shapes.boxes, shapes.box_pairs)]
+        floats, ints = lengths(sizes)
+        self._floats, self._ints = np.zeros(floats), np.zeros(ints, dtype=np.intp)
+        self._ints[:SIZES] = sizes
+        self._buffers = (self._floats, self._ints)
+        tree, robot, fitted, settings, asked, work = cut_views(*self._buffers)
+        _fill(tree, _describe_tree(rig.model, base))
+        _fill(robot, _describe_robot(rig, dt, base))
+        _fill(fitted, shapes.arrays())
+        _fill(settings, _describe_settings(config, dt))
+        self._acceleration = robot[0][3, : self._n]
+        self._flags, self._T, self._weighted, self._elbows, self._openings, self._velocity = asked
+        self._bounds, self._step, self._H, self._g = work[0], work[1], work[7], work[8]
+        self._near, self._room, self._active, self._left = work[9], work[10], work[12], work[13]
+        self._velocity[:], self._weighted[:] = math.nan, self._costs
+        self._fields = tuple(f"T_robot_{tip}" for tip in self._tips)
+        self._poses = list(self._T)
+        self._elbow_flags = slice(len(self._tips), None)
+        self._is_weighted, self._has_base = False, bool(base)
         self._warm_up(rig)
 
     def _warm_up(self, rig: Rig) -> None:
         """Call every kernel once: the first real tick must not wait for a compiler.
 
-        Kernels see arrays of the rig's sizes whatever is asked, so one call covers them all.
+        Kernels see the same types of arrays whatever is asked, so one call covers them all.
         """
         x = np.concatenate([rig.q_home, np.ones(len(self._sides))])
-        start = State(x, np.zeros_like(x), self._unknown, self._unmoved)
+        start = State.rest(x, len(self._tips), self.pairs)
         self.follow(start, Targets(np.eye(4), np.eye(4), np.eye(4)))
         self.approach(start, rig.q_home.copy(), [1.0] * len(self._sides), 1.0)
 
     def follow(self, start: State, targets: Targets) -> Tick:
         """See `Engine.follow`."""
-        followed, refused = self._take(targets)
-        self._open(start, [targets.grippers.get(side) for side in self._sides])
-        if not followed:
-            return self._close(start, self._unknown, self._unmoved, 0.0, refused)
-        now, moves = np.empty_like(self._unknown), np.empty_like(self._unmoved)
-        activity = self._solve(start, now, moves)
-        return self._close(start, now, moves, activity, refused, followed)
+        given = self._take(targets)
+        memory = start.memory
+        after, bits = np.empty_like(memory), np.empty(self._n, dtype=np.uint8)
+        if self._rows is None:
+            left, clearance = tick.follow(
+                self._floats, self._ints, memory, after, bits, self._iterations
+            )
+        else:
+            left, clearance = self._keep_apart(memory, after, bits)
+        if left == given and left:
+            status = TRACKING
+        elif left == -given and left:
+            status = LIMITED
+        else:
+            status = INVALID if given else HOLD
+        return Tick(State(after, start.sizes), status, bits, clearance)
+
+    def _keep_apart(self, memory: Array, after: Array, bits: Any) -> tuple[int, float]:
+        """As `tick.follow`, with rows that keep pairs apart."""
+        assert self._rows is not None
+        floats, ints = self._floats, self._ints
+        withheld, left, m, count = tick.begin(floats, ints, memory, after)
+        if left:
+            step = self._step[: self._n]
+            rows, room = self._near[:count], self._room[:count]
+            floors = approach_rows(rows, room, self._floor, self._acceleration, step)
+            self._solve_rows(m, count, floors, step)
+            for _ in range(1, self._iterations):
+                if np.abs(step[self._active[:m]]).max() <= self._refine_rad:
+                    break
+                tick.refine(floats, ints, memory, after, withheld, m, count)
+                self._solve_rows(m, count, floors, step)
+        behind, clearance = tick.finish(floats, ints, memory, after, bits)
+        return (-left if behind else left), clearance
+
+    def _solve_rows(self, m: int, count: int, floors: Array, step: Array) -> None:
+        """Write the step of the active joints that also keeps pairs apart."""
+        assert self._rows is not None
+        active, rows = self._active[:m], self._near[:count]
+        others = step.copy()
+        others[active] = 0.0
+        step[active] = self._rows.solve(
+            self._whole_H(m), self._g[:m], self._bounds[0, active], self._bounds[1, active],
+            rows[:, active], floors - rows @ others, step[active],
+        )  # fmt: skip
+
+    def _whole_H(self, m: int) -> Array:
+        lower = np.tril(self._H[:m, :m], -1)
+        H: Array = lower + lower.T + np.diag(np.diag(self._H)[:m])
+        return H
 
     def approach(
         self, start: State, goal: Array, openings: Sequence[float | None], speed: float
     ) -> Tick:
         """See `Engine.approach`."""
-        self._open(start, openings)
-        kernels.aim_joints(start.x, goal, float(speed), self._box, self._bounds, self._step)
-        return self._close(start, self._unknown, self._unmoved, 0.0, False)
+        self._open(openings)
+        self._flags[:] = 0
+        memory = start.memory
+        after, bits = np.empty_like(memory), np.empty(self._n, dtype=np.uint8)
+        clearance = tick.approach(self._floats, self._ints, memory, goal, float(speed), after, bits)
+        return Tick(State(after, start.sizes), Status.JOINTS, bits, clearance)
 
-    def _take(self, targets: Targets) -> tuple[tuple[str, ...], bool]:
-        """Copy the targets; the tips to follow, and whether a target cannot be followed."""
-        given = []
+    def _take(self, targets: Targets) -> int:
+        """Copy the targets; how many tips are asked."""
+        given, flags, validity = 0, self._flags, targets.validity
+        for k, name in enumerate(self._fields):
+            pose = getattr(targets, name)
+            if pose is None or (validity and not validity.get(self._tips[k], True)):
+                flags[k] = 0
+            else:
+                self._poses[k][:] = pose[:3]
+                flags[k] = 1
+                given += 1
+        flags[self._elbow_flags] = 0
+        if self._is_weighted or targets.weights:
+            self._weigh(targets.weights)
+        for i, side in enumerate(SIDES if targets.elbows else ()):
+            elbow = targets.elbow(side)
+            if elbow is not None and math.isfinite(elbow.sum()):
+                self._elbows[i], flags[len(self._tips) + i] = elbow, 1
+        if self._has_base:
+            velocity = targets.base_velocity
+            self._velocity[:] = math.nan if velocity is None else velocity * self._dt
+        if self._sides:
+            self._open([targets.grippers.get(side) for side in self._sides])
+        return given
+
+    def _weigh(self, weights: Mapping[str, float]) -> None:
         self._weighted[:] = self._costs
-        for k, tip in enumerate(self._tips):
-            pose = targets.pose(tip)
-            self._asked[k] = pose is not None
-            if pose is not None:
-                self._T[k] = pose[:3]
-                given.append(tip)
-        for tip, weight in targets.weights.items():
+        self._is_weighted = bool(weights)
+        for tip, weight in weights.items():
             if tip in self._tips:
                 self._weighted[self._tips.index(tip)] *= weight
-        if kernels.screen(self._T, self._asked) == len(given):
-            return tuple(given), False
-        return tuple(tip for tip, asked in zip(self._tips, self._asked, strict=True) if asked), True
 
-    def _open(self, start: State, openings: Sequence[float | None]) -> None:
+    def _open(self, openings: Sequence[float | None]) -> None:
         for i, opening in enumerate(openings):
             self._openings[i] = math.nan if opening is None else opening
-        kernels.open_tick(start.x, start.step, self._box, self._openings, self._bounds, self._step)
 
-    def _solve(self, start: State, now: Array, moves: Array) -> float:
-        """Write the step of the joints that answer to the asked tips; the tick's activity."""
-        q, step, views = start.x[: self._n], self._step[: self._n], self._views
-        views.update(q)
-        error2, withheld = kernels.lead(
-            views.J,
-            views.joints,
-            views.tools,
-            views.chains,
-            self._asked,
-            self._T,
-            self._weighted,
-            start.step,
-            start.targets,
-            start.moves,
-            self._rates,
-            self._reference,
-            now,
-            moves,
-        )
-        activity = start.activity + self._smoothing * (math.sqrt(error2) - start.activity)
-        active = self._active()
-        self._linearise()
-        self._centre[:] = step
-        limit = min(self._max_drift, self._per_error * activity)
-        solver_kernels.drift(
-            self._A, active, q, self._posture, self._gains, limit, self._bounds, self._centre
-        )
-        self._done[:] = 0.0
-        for iteration in range(self._iterations):
-            if iteration:
-                views.update(q + step)
-                self._linearise()
-                self._done[:] = step
-            solver_kernels.solve(
-                self._A,
-                self._e,
-                active,
-                self._done,
-                self._centre,
-                self._effort,
-                self._damping,
-                withheld,
-                self._bounds,
-                step,
+
+def _fill(arrays: tuple[Any, ...], values: tuple[Any, ...]) -> None:
+    for array, value in zip(arrays, values, strict=True):
+        array[...] = value
+
+
+def _describe_tree(model: Any, base: Sequence[int]) -> tuple[Any, ...]:
+    """The group `tree` of `layout.cut`.
+
+    Raises:
+        RigError: A joint is neither revolute nor prismatic.
+    """
+    joints = model.njoints
+    slides, still, axes = np.zeros(joints), np.zeros(joints), np.zeros((joints, 3))
+    for k in range(1, joints):
+        joint = model.joints[k]
+        if joint.idx_v != k - 1 or joint.nq != 1 or joint.nv != 1:
+            raise RigError(
+                f"joint {model.names[k]!r} has {joint.nv} degrees of freedom, expected 1"
             )
-        return activity
+        motion = np.array(joint.createData().S).ravel()  # linear, then angular
+        slides[k] = not motion[3:].any()
+        axes[k] = motion[:3] if slides[k] else motion[3:]
+    still[[i + 1 for i in base]] = 1
+    fixed = np.array([pose.homogeneous[:3] for pose in model.jointPlacements])
+    identity = np.broadcast_to(np.eye(3, 4), fixed.shape)
+    unknown = np.full(model.nv, np.nan)
+    parents = [int(k) for k in model.parents]
+    return parents, slides, still, fixed, axes, identity, 0.0, unknown
 
-    def _linearise(self) -> None:
-        views = self._views
-        kernels.linearise(
-            views.J,
-            views.joints,
-            views.tools,
-            views.chains,
-            self._asked,
-            self._reference,
-            self._weighted,
-            self._A,
-            self._e,
-        )
 
-    def _active(self) -> solver_kernels.Indices:
-        """Joints that move any asked tip."""
-        key = self._asked.tobytes()
-        if key not in self._active_of:
-            moved = self._views.chains[self._asked].any(axis=0)
-            self._active_of[key] = np.flatnonzero(moved)
-        return self._active_of[key]
+def _describe_robot(rig: Rig, dt: float, base: Sequence[int]) -> tuple[Any, ...]:
+    """The group `robot` of `layout.cut`."""
+    kinematics, model = Kinematics(rig.model, dict(rig.tips), base), rig.model
+    tips, box = list(kinematics.tips.values()), whole_box(rig, dt)
+    arms = np.full((2, 4), -1)
+    for row, side in zip(arms, SIDES, strict=True):
+        if side in rig.elbows:
+            k = list(rig.tips).index(f"{side}_wrist")
+            shoulder, elbow = rig.limbs[side][0], rig.elbows[side]
+            row[:] = model.getJointId(shoulder), model.getJointId(elbow), tips[k].joint, k
+    half = np.maximum(0.5 * (rig.upper - rig.lower), 1e-6)
+    return (
+        [box.lower, box.upper, box.velocity, box.acceleration],
+        rig.effort,
+        [rig.q_posture, 0.5 * (rig.lower + rig.upper), half],
+        [tip.joint for tip in tips],
+        np.array([tip.tool() for tip in tips]).reshape(-1, 3, 4),
+        kinematics.chains,
+        arms,
+        base or -1,
+    )
 
-    def _close(
-        self,
-        start: State,
-        now: Array,
-        moves: Array,
-        activity: float,
-        refused: bool,
-        followed: tuple[str, ...] = (),
-    ) -> Tick:
-        x, moved = np.empty_like(start.x), np.empty_like(start.x)
-        saturation = np.empty(self._n, dtype=np.uint8)
-        kernels.close_tick(start.x, start.step, self._step, self._box, x, moved, saturation)
-        residuals: dict[str, tuple[float, float]] = {}
-        if followed:
-            views, left = self._views, self._left
-            views.update(x[: self._n])
-            kernels.distances(views.joints, views.tools, self._T, self._asked, left)
-            rows = dict(zip(self._tips, left.tolist(), strict=True))
-            residuals = {tip: (rows[tip][0], rows[tip][1]) for tip in followed}
-        return Tick(State(x, moved, now, moves, activity), residuals, saturation, refused)
+
+def _describe_settings(config: RetargeterConfig, dt: float) -> tuple[list[float], ...]:
+    """The group `settings` of `layout.cut`."""
+    governor, posture, solver = config.governor, config.posture, config.solver
+    collision, swivel = config.collision, config.swivel
+    a, turn_a = governor.acceleration * dt * dt, governor.turn_acceleration * dt * dt
+    return (
+        [a, turn_a, governor.max_speed * dt, governor.max_turn * dt],
+        [
+            posture.gain * dt,
+            posture.stop_gain * dt,
+            posture.max_speed * dt,
+            posture.per_error,
+            dt / (posture.smoothing_s + dt),
+        ],
+        [
+            solver.damping,
+            solver.error_damping,
+            solver.max_error,
+            solver.refine_rad,
+            config.behind_m,
+            config.behind_rad,
+        ],
+        [
+            collision.band_m,
+            collision.deceleration * dt * dt,
+            collision.look_ahead_m,
+            collision.cost,
+        ],
+        [swivel.cost, swivel.fade_m, swivel.max_angle],
+    )

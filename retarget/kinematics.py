@@ -6,6 +6,7 @@ and read after every update. Only tips are evaluated, each from its parent joint
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,14 @@ class Tip:
     """A steered frame: its pose, and its part of the Jacobian, read from live views.
 
     Attributes:
+        joint: Pinocchio joint that carries it.
         columns: Joints that move it (indices into q), from the base outwards.
         span: The same as a slice where they are consecutive, for views instead of copies.
     """
 
-    def __init__(self, model: Any, data: Any, frame: str) -> None:
+    def __init__(self, model: Any, data: Any, frame: str, still: Sequence[int] = ()) -> None:
         placed = model.frames[model.getFrameId(frame)]
-        joint = placed.parentJoint
+        self.joint = joint = int(placed.parentJoint)
         self._p_joint: Array = data.oMi[joint].translation
         self._R_joint: Array = data.oMi[joint].rotation
         self._offset = np.array(placed.placement.translation)
@@ -37,7 +39,8 @@ class Tip:
         self._position: Array | None = None
         self._rotation: Array | None = None
         chain = [k for k in model.supports[joint] if k > 0]
-        self.columns = np.array([model.joints[k].idx_v for k in chain], dtype=np.intp)
+        columns = [model.joints[k].idx_v for k in chain]
+        self.columns = np.array([i for i in columns if i not in still], dtype=np.intp)
         self.span: Columns = as_slice(self.columns)
 
     def invalidate(self) -> None:
@@ -61,10 +64,6 @@ class Tip:
         J: Array = self._J[:, self.span]
         return J
 
-    def joint_views(self) -> tuple[Array, Array]:
-        """Rotation (3, 3) and position (3,) of the joint that carries the tip, live."""
-        return self._R_joint, self._p_joint
-
     def tool(self) -> Array:
         """The tip in that joint, `[R | p]`, (3, 4)."""
         return np.column_stack([self._turn, self._offset])
@@ -84,6 +83,15 @@ class Tip:
         return np.array([x + b * pz - c * py, y + c * px - a * pz, z + a * py - b * px, a, b, c])
 
 
+def joint_chains(model: Any, still: Sequence[int] = ()) -> NDArray[np.bool_]:
+    """Which columns of the Jacobian move each joint, (joints, nv); those `still` move none."""
+    chains = np.zeros((model.njoints, model.nv), dtype=np.bool_)
+    for joint in range(1, model.njoints):
+        chains[joint, [model.joints[k].idx_v for k in model.supports[joint] if k > 0]] = True
+    chains[:, list(still)] = False
+    return chains
+
+
 def as_slice(columns: NDArray[np.intp]) -> Columns:
     """Consecutive indices as a slice, others as they are."""
     if len(columns) and (np.diff(columns) == 1).all():
@@ -98,17 +106,24 @@ class Kinematics:
         model: `pinocchio.Model`; every joint has one coordinate.
         q: Configuration of the last update, (nq,).
         tips: Steered frames by name.
+        data: `pinocchio.Data` of it.
         J: Spatial Jacobian at the root's origin, live, (6, nv).
+        chains: Which columns move a joint, (joints, nv).
     """
 
-    def __init__(self, model: Any, tips: dict[str, str]) -> None:
+    def __init__(self, model: Any, tips: dict[str, str], still: Sequence[int] = ()) -> None:
+        """Keep the joints `still` (indices into q) at zero: a base carries the root along."""
         self.model = model
-        self._data = model.createData()
+        self.data = self._data = model.createData()
+        self._still = list(still)
         pin.computeJointJacobians(model, self._data, np.array(pin.neutral(model)))
         self.J: Array = self._data.J
+        self.chains = joint_chains(model, self._still)
         self.q: Array = np.zeros(model.nq)
         self._key = b""
-        self.tips = {name: Tip(model, self._data, frame) for name, frame in tips.items()}
+        self.tips = {
+            name: Tip(model, self._data, frame, self._still) for name, frame in tips.items()
+        }
 
     def update(self, q: Array) -> bool:
         """Move to `q`, (nq,); does nothing, and says False, when already there."""
@@ -116,6 +131,9 @@ class Kinematics:
         if key == self._key:
             return False
         self.q, self._key = q.copy(), key
+        if self._still:
+            q = q.copy()
+            q[self._still] = 0.0
         pin.computeJointJacobians(self.model, self._data, q)
         for tip in self.tips.values():
             tip.invalidate()

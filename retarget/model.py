@@ -144,12 +144,14 @@ class CollisionModel:
     Attributes:
         geometry: `pinocchio.GeometryModel`.
         geom_of: Geometry object of each MuJoCo geom.
+        bodies: MuJoCo body of each geometry object, by name.
         dropped: Geom name pairs left out because they overlap at home.
         hulls: Kept alive: coal's hulls borrow their vertices.
     """
 
     geometry: Any
     geom_of: dict[int, int]
+    bodies: tuple[str, ...]
     dropped: tuple[tuple[str, str], ...]
     hulls: dict[int, Any]
 
@@ -168,6 +170,7 @@ def build_collisions(
     geometry = pin.GeometryModel()
     hulls: dict[int, Any] = {}
     geom_of: dict[int, int] = {}
+    bodies: list[str] = []
     explicit = {_ordered(m.pair_geom1[i], m.pair_geom2[i]) for i in range(m.npair)}
     paired = {geom for pair in explicit for geom in pair}
     for i in range(m.ngeom):
@@ -181,13 +184,14 @@ def build_collisions(
         name = m.geom(i).name or f"geom{i}"
         body = pin.GeometryObject(name, tree.body_joint[b], tree.body_frame[b], pose, shape)
         geom_of[i] = geometry.addGeometryObject(body)
+        bodies.append(m.body(b).name)
     ignored = {frozenset(pair) for pair in ignore}
     for i, j in _pairs(m, sorted(geom_of), explicit):
         names = frozenset((m.body(m.geom_bodyid[i]).name, m.body(m.geom_bodyid[j]).name))
         if names not in ignored:
             geometry.addCollisionPair(pin.CollisionPair(geom_of[i], geom_of[j]))
     dropped = _drop_overlaps(tree.model, geometry, q_home)
-    return CollisionModel(geometry, geom_of, dropped, hulls)
+    return CollisionModel(geometry, geom_of, tuple(bodies), dropped, hulls)
 
 
 def _ordered(i: int, j: int) -> tuple[int, int]:

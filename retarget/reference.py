@@ -8,28 +8,47 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from retarget.engine import State, Tick, whole_box
+from retarget.fitting import rig_shapes
 from retarget.frames import Array, moved
 from retarget.governor import Governor, TargetMotion
 from retarget.kinematics import Columns, Kinematics, as_slice
 from retarget.limits import braking_step
+from retarget.repulsion import Repulsion
 from retarget.rig import Rig
 from retarget.settings import RetargeterConfig
 from retarget.solver import GaussNewton, linearise, self_motion
-from retarget.targets import Targets, is_rigid
-from retarget.tasks import FrameTask
+from retarget.targets import Status, Targets, is_rigid
+from retarget.tasks import FrameTask, SwivelTask, Task
 
 
 class ReferenceEngine:
-    """Compute ticks with numpy."""
+    """Compute ticks with numpy.
+
+    Attributes:
+        pairs: How many pairs of parts must not touch.
+    """
 
     def __init__(self, rig: Rig, dt: float, config: RetargeterConfig) -> None:
         self._rig, self._dt, self._config = rig, dt, config
         self._n = n = len(rig.joint_names)
-        self._kinematics = Kinematics(rig.model, dict(rig.tips))
+        self._base = [rig.joint_names.index(name) for name in rig.limbs.get("base", ())]
+        self._kinematics = Kinematics(rig.model, dict(rig.tips), self._base)
         self._box = whole_box(rig, dt)
-        self._solver = GaussNewton(n, config.solver, rig.effort)
+        collision = config.collision
+        self._repulsion = Repulsion(rig_shapes(rig, collision), collision, dt)
+        self.pairs = self._repulsion.pairs
+        floor_m = collision.floor_m if collision.mode == "hard" else None
+        a = self._box.acceleration[:n]
+        self._solver = GaussNewton(config.solver, rig.effort, self._repulsion, a, floor_m)
         self._governor = Governor(config.governor, dt)
         self._tasks = {tip: FrameTask(tip, *config.costs(tip)) for tip in rig.tips}
+        joint = rig.model.getJointId
+        self._swivels = {
+            side: SwivelTask(
+                joint(rig.limbs[side][0]), joint(elbow), f"{side}_wrist", config.swivel
+            )
+            for side, elbow in rig.elbows.items()
+        }
         self._columns_of: dict[tuple[str, ...], Columns] = {}
         self._centre = 0.5 * (rig.lower + rig.upper)
         self._half = np.maximum(0.5 * (rig.upper - rig.lower), 1e-6)
@@ -39,24 +58,30 @@ class ReferenceEngine:
         asked, refused = self._asked(targets)
         low, high = self._box.bounds(start.x, start.step)
         step = self._box.brake(start.step)
+        self._roll(step, start, targets.base_velocity)
         self._aim_grippers(step, start, [targets.grippers.get(s) for s in self._rig.gripper_names])
         step = np.minimum(np.maximum(step, low), high)
         if not asked:
-            return self._finish(start, step, {}, refused)
+            return self._finish(start, step, {}, Status.INVALID if refused else None)
         n = self._n
         q, columns = start.x[:n], self._columns(tuple(asked))
         self._kinematics.update(q)
         motions, error2, withheld = self._lead(start, asked, targets.weights)
-        tasks = [self._tasks[tip] for tip in asked]
+        tips = [self._tasks[tip] for tip in asked]
+        tasks: list[Task] = [*tips, *self._turn(targets, asked)]
         first = linearise(tasks, self._kinematics)
         activity = self._activity(start.activity, error2)
+        tip_rows = 6 * len(tips)
+        drift = self._drift(q, first.J[:tip_rows, columns], columns, activity)
         centre = step[:n].copy()
-        drift = self._drift(q, first.J[:, columns], columns, activity)
         centre[columns] = np.minimum(np.maximum(drift, low[columns]), high[columns])
+        near, opened = self._repulsion.near(self._kinematics, start.step[:n], start.opened)
         step[:n] = self._solver.solve(
-            self._kinematics, tasks, columns, first, q, low[:n], high[:n], centre, withheld
-        )
-        return self._finish(start, step, asked, refused, activity, motions)
+            self._kinematics, tasks, columns, first, q, (low[:n], high[:n]), step[:n], centre,
+            withheld, near, tip_rows,
+        )  # fmt: skip
+        status = Status.INVALID if refused else None
+        return self._finish(start, step, asked, status, activity, motions, opened)
 
     def approach(
         self, start: State, goal: Array, openings: Sequence[float | None], speed: float
@@ -65,10 +90,32 @@ class ReferenceEngine:
         n = self._n
         low, high = self._box.bounds(start.x, start.step)
         wanted = self._box.brake(start.step)
+        resting = wanted[self._base]
         v, a = self._box.velocity[:n], self._box.acceleration[:n]
         wanted[:n] = _synchronous(goal - start.x[:n], v * speed, a * speed)
+        wanted[self._base] = resting
         self._aim_grippers(wanted, start, openings)
-        return self._finish(start, np.minimum(np.maximum(wanted, low), high), {}, False)
+        step = np.minimum(np.maximum(wanted, low), high)
+        return self._finish(start, step, {}, Status.JOINTS)
+
+    def _roll(self, step: Array, start: State, velocity: Array | None) -> None:
+        """Write the steps of a planar base that is asked to move, in its own axes."""
+        if not self._base or velocity is None or math.isnan(velocity[0]):
+            return
+        x, y, yaw = self._base
+        forward, left, turn = (velocity * self._dt).tolist()
+        c, s = math.cos(start.x[yaw]), math.sin(start.x[yaw])
+        step[x], step[y], step[yaw] = c * forward - s * left, s * forward + c * left, turn
+
+    def _turn(self, targets: Targets, asked: Mapping[str, Array]) -> list[SwivelTask]:
+        """The elbows that are asked, each along with its wrist only."""
+        turned = []
+        for side, task in self._swivels.items():
+            elbow = targets.elbow(side)
+            if elbow is not None and math.isfinite(elbow.sum()) and f"{side}_wrist" in asked:
+                task.set_target(elbow)
+                turned.append(task)
+        return turned
 
     def _asked(self, targets: Targets) -> tuple[dict[str, Array], bool]:
         """Targets that can be followed, and whether any had to be left out."""
@@ -135,21 +182,32 @@ class ReferenceEngine:
         start: State,
         step: Array,
         asked: Mapping[str, Array],
-        refused: bool,
+        status: Status | None,
         activity: float = 0.0,
         motions: Mapping[str, TargetMotion] | None = None,
+        opened: Array | None = None,
     ) -> Tick:
         n = self._n
         x = self._box.advance(start.x, step)
         saturation = self._box.saturation(start.step, step, x)[:n]
         self._kinematics.update(x[:n])
-        residuals = {tip: self._residual(tip, T) for tip, T in asked.items()}
+        left = np.full_like(start.left, np.nan)
         targets, moves = np.full_like(start.targets, np.nan), np.zeros_like(start.moves)
         for k, tip in enumerate(self._tasks):
             if motions and tip in motions:
                 targets[k], moves[k] = motions[tip].T[:3], motions[tip].move
-        state = State(x, x - start.x, targets, moves, activity)
-        return Tick(state, residuals, saturation, refused)
+                left[k] = self._residual(tip, asked[tip])
+        opened = np.full_like(start.opened, np.nan) if opened is None else opened
+        state = State.of(x, x - start.x, targets, moves, opened, activity, left)
+        clearance = self._repulsion.clearance(self._kinematics)
+        return Tick(state, status or self._status(left), saturation, clearance)
+
+    def _status(self, left: Array) -> Status:
+        if np.isnan(left).all():
+            return Status.HOLD
+        far, turned = self._config.behind_m, self._config.behind_rad
+        behind = bool((left[:, 0] > far).any() or (left[:, 1] > turned).any())
+        return Status.LIMITED if behind else Status.TRACKING
 
     def _residual(self, tip: str, T_target: Array) -> tuple[float, float]:
         """Distance [m] and angle [rad] between a tip and its target."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,8 +19,9 @@ from retarget.errors import TargetError, TickError
 from retarget.frames import Array
 from retarget.reference import ReferenceEngine
 from retarget.rig import Rig
-from retarget.settings import PostureConfig, RetargeterConfig
-from retarget.targets import Solution, Status, Targets
+from retarget.settings import Collision, PostureConfig, RetargeterConfig
+from retarget.solution import Shape, Solution
+from retarget.targets import Targets
 
 __all__ = ["PostureConfig", "Retargeter", "RetargeterConfig", "default_engine"]
 
@@ -51,13 +53,26 @@ class Retargeter:
         rate_hz: float = 200.0,
         config: RetargeterConfig | None = None,
         engine: Engine | None = None,
+        *,
+        iterations: int | None = None,
+        collision: Collision | None = None,
     ) -> None:
-        """Follow at `rate_hz` ticks per second; `engine` replaces the default one."""
+        """Follow at `rate_hz` ticks per second.
+
+        Args:
+            rig: The robot.
+            rate_hz: Ticks per second.
+            config: Settings.
+            engine: Replaces the default one.
+            iterations: Replaces the setting of that name.
+            collision: Replaces the mode of `config.collision`.
+        """
         self.rig = rig
-        self.dt = 1.0 / rate_hz
-        self.config = config or RetargeterConfig()
+        self.dt, self._rate_hz = 1.0 / rate_hz, float(rate_hz)
+        self.config = _changed(config or RetargeterConfig(), iterations, collision)
         self._n = len(rig.joint_names)
         self._engine = engine or default_engine(rig, self.dt, self.config)
+        self._shape = Shape(self._n, self._rate_hz, tuple(rig.tips))
         self._start: State | None = None
         self._state = self._rest(rig.q_home, None)
 
@@ -81,8 +96,8 @@ class Retargeter:
 
     def step(self, targets: Targets) -> Solution:
         """Advance one tick towards `targets`."""
-        self._start = self._state
-        return self._follow(self._start, targets)
+        self._start = start = self._state
+        return self._answer(self._engine.follow(start, targets))
 
     def revise(self, targets: Targets) -> Solution:
         """Make the last tick again, from its start, with newer targets.
@@ -92,7 +107,7 @@ class Retargeter:
         """
         if self._start is None:
             raise TickError("revise() makes the last tick again, but none was made since reset()")
-        return self._follow(self._start, targets)
+        return self._answer(self._engine.follow(self._start, targets))
 
     def step_joints(
         self, q_goal: ArrayLike, grippers_goal: ArrayLike | None = None, speed: float = 0.3
@@ -112,7 +127,7 @@ class Retargeter:
         if grippers_goal is not None:
             openings = _vector(grippers_goal, len(openings), "grippers_goal").tolist()
         self._start = start = self._state
-        return self._answer(self._engine.approach(start, goal, openings, speed), Status.JOINTS)
+        return self._answer(self._engine.approach(start, goal, openings, speed))
 
     def _rest(self, q: ArrayLike, grippers: ArrayLike | None) -> State:
         names, tips = self.rig.gripper_names, len(self.rig.tips)
@@ -120,28 +135,21 @@ class Retargeter:
             grippers = [self.rig.grippers[side].home for side in names]
         joints = _vector(q, self._n, "q")
         x = np.concatenate([joints, _vector(grippers, len(names), "grippers")])
-        unknown = np.full((tips, 3, 4), np.nan)
-        return State(x, np.zeros(len(x)), unknown, np.zeros((tips, 6)))
+        return State.rest(x, tips, self._engine.pairs)
 
-    def _follow(self, start: State, targets: Targets) -> Solution:
-        tick = self._engine.follow(start, targets)
-        return self._answer(tick, self._status(tick))
+    def _answer(self, tick: Tick) -> Solution:
+        self._state, status, saturation, clearance_m = tick
+        return Solution(self._state, status, saturation, clearance_m, self._shape)
 
-    def _status(self, tick: Tick) -> Status:
-        if tick.refused:
-            return Status.INVALID
-        if not tick.residuals:
-            return Status.HOLD
-        far, turned = self.config.behind_m, self.config.behind_rad
-        behind = any(p > far or r > turned for p, r in tick.residuals.values())
-        return Status.LIMITED if behind else Status.TRACKING
 
-    def _answer(self, tick: Tick, status: Status) -> Solution:
-        n, state = self._n, tick.state
-        self._state = state
-        dq = state.step[:n] / self.dt
-        q, grippers = state.x[:n].copy(), state.x[n:].copy()
-        return Solution(q, dq, grippers, status, tick.residuals, tick.saturation)
+def _changed(
+    config: RetargeterConfig, iterations: int | None, collision: Collision | None
+) -> RetargeterConfig:
+    if iterations is not None:
+        config = replace(config, solver=replace(config.solver, iterations=iterations))
+    if collision is not None:
+        config = replace(config, collision=replace(config.collision, mode=collision))
+    return config
 
 
 def _vector(values: ArrayLike, n: int, name: str) -> Array:

@@ -113,6 +113,7 @@ class Rig:
         limbs: Joint names of each limb: `left`, `right`, `torso`, `head`.
         tips: Pinocchio frame of each tip: `left_wrist`, `right_wrist`, `head`.
         tip_sites: MuJoCo site of each tip.
+        elbows: Joint at the elbow of each side that has one.
         gripper_names: Sides with a gripper, `left` before `right`.
         grippers: Gripper of each side.
         reach_m: Shoulder to tip with the arm straight, per side [m].
@@ -137,6 +138,7 @@ class Rig:
     limbs: Mapping[str, tuple[str, ...]]
     tips: Mapping[str, str]
     tip_sites: Mapping[str, str]
+    elbows: Mapping[str, str]
     gripper_names: tuple[str, ...]
     grippers: Mapping[str, Gripper]
     reach_m: Mapping[str, float]
@@ -180,7 +182,7 @@ class Rig:
         _, geometry = pin.buildReducedModel(
             tree.model, full.geometry, _locked_ids(tree, self.joint_names), q_home
         )
-        return CollisionModel(geometry, full.geom_of, full.dropped, full.hulls)
+        return CollisionModel(geometry, full.geom_of, full.bodies, full.dropped, full.hulls)
 
     def clearance(self, q: Array) -> float:
         """Smallest distance between any two parts that must not touch [m]; negative: they do.
@@ -241,6 +243,7 @@ def load_rig(name: str | Path) -> Rig:
         limbs=MappingProxyType(_limbs(file)),
         tips=MappingProxyType({tip: site_frame(s.site) for tip, s in tips.items()}),
         tip_sites=MappingProxyType({tip: s.site for tip, s in tips.items()}),
+        elbows=MappingProxyType({s: arms[s].elbow for s in SIDES if s in arms and arms[s].elbow}),
         gripper_names=tuple(side for side in SIDES if side in file.grippers),
         grippers=MappingProxyType({s: _gripper(g) for s, g in file.grippers.items()}),
         reach_m=MappingProxyType({s: _reach(model, arm) for s, arm in arms.items()}),
@@ -300,7 +303,8 @@ def _check_names(spec: Any, file: RigFile, where: str) -> None:
     joints = [joint.name for joint in spec.joints]
     driven = _driven(file)
     grippers = [gripper.joint for gripper in file.grippers.values()]
-    named = [*driven, *file.locked, *file.home.joints, *file.posture, *grippers]
+    elbows = [arm.elbow for arm in file.arms.values() if arm.elbow]
+    named = [*driven, *file.locked, *file.home.joints, *file.posture, *grippers, *elbows]
     for name in named:
         if name not in joints:
             raise UnknownNameError("joint", name, joints, where)
@@ -314,6 +318,9 @@ def _check_names(spec: Any, file: RigFile, where: str) -> None:
     twice = sorted({name for name in roles if roles.count(name) > 1})
     if twice:
         raise RigFileError(f"{where}: joints with two roles (driven, gripper, locked): {twice}")
+    for side, arm in file.arms.items():
+        if arm.elbow and arm.elbow not in arm.joints:
+            raise RigFileError(f"{where}: elbow {arm.elbow!r} is no joint of [arms.{side}]")
     if not driven:
         raise RigFileError(f"{where}: no driven joints; [arms.left] or [arms.right] is needed")
 

@@ -68,11 +68,13 @@ class LimbSection(Section, frozen=True):
     Attributes:
         joints: Joint names, from the base outwards.
         tip: The frame to be steered.
+        elbow: Joint whose origin is the elbow; empty where the swivel is not to be steered.
         reach_m: Shoulder to tip with the arm straight [m]; computed when left out.
     """
 
     joints: tuple[str, ...]
     tip: TipSection
+    elbow: str = ""
     reach_m: float | None = None
 
 
@@ -186,10 +188,29 @@ class CollisionSection(Section, frozen=True):
     Attributes:
         groups: Geom groups that are made to collide though the model says otherwise.
         ignore: Pairs of body names that never count.
+        contact: Bodies made to touch things, such as fingers; names or patterns. They are kept
+            off the robot, but not off each other or what stands around.
     """
 
     groups: tuple[int, ...] = ()
     ignore: tuple[tuple[str, str], ...] = ()
+    contact: tuple[str, ...] = ()
+
+
+class ObstacleSection(Section, frozen=True):
+    """A box that stands around the robot and that it keeps off: a table, a wall.
+
+    Attributes:
+        name: Name for messages.
+        center: Its middle in the robot root [m].
+        size: Length of its sides [m].
+        quat_xyzw: Its rotation.
+    """
+
+    name: str
+    center: Triple
+    size: Triple
+    quat_xyzw: Quad = (0.0, 0.0, 0.0, 1.0)
 
 
 class RigFile(Section, frozen=True, kw_only=True):
@@ -210,6 +231,7 @@ class RigFile(Section, frozen=True, kw_only=True):
         cameras: Cameras of the rig.
         scene: What stands around a simulated robot.
         collision: Which geoms collide.
+        obstacles: Boxes the robot keeps off, beside those of its model.
         sections: Sections `retarget` does not read.
     """
 
@@ -227,6 +249,7 @@ class RigFile(Section, frozen=True, kw_only=True):
     cameras: tuple[CameraSection, ...] = ()
     scene: SceneSection = SceneSection()
     collision: CollisionSection = CollisionSection()
+    obstacles: tuple[ObstacleSection, ...] = ()
     sections: dict[str, Any] = {}
 
 
@@ -290,6 +313,7 @@ def _known_keys(message: str) -> str:
         "cameras": CameraSection,
         "scene": SceneSection,
         "collision": CollisionSection,
+        "obstacles": ObstacleSection,
     }
     place = message.rpartition("`$")[2]
     for name, section in sections.items():

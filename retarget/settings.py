@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from retarget.governor import GovernorConfig
-from retarget.solver import SolverConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,67 @@ class PostureConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SolverConfig:
+    """Settings of the solver.
+
+    Attributes:
+        iterations: Gauss-Newton iterations per tick at most.
+        refine_rad: Further ones are made where a joint steps by more than this: they pay for the
+            curvature of the way, which is then 10 µm and more.
+        damping: Damping at zero error, [cost²] / [rad²].
+        error_damping: Further damping per squared weighted error, 1 / [rad²].
+        max_error: Weighted error beyond which damping grows no further.
+    """
+
+    iterations: int = 2
+    refine_rad: float = 0.005
+    damping: float = 1e-6
+    error_damping: float = 10.0
+    max_error: float = 0.005
+
+
+Collision = Literal["off", "soft", "hard"]
+"""Parts may touch; come near at a cost; or also never faster than they could stop apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollisionConfig:
+    """How parts keep off each other, and off the boxes around.
+
+    Attributes:
+        mode: See `Collision`.
+        band_m: Distance below which coming nearer costs [m].
+        deceleration: The band is as much wider as stopping the approach at this rate takes
+            [m/s²].
+        look_ahead_m: By at most this much [m].
+        cost: Slope of the residual where parts touch, [cost] / [m].
+        floor_m: With `hard`, parts come no nearer than this [m].
+    """
+
+    mode: Collision = "soft"
+    band_m: float = 0.03
+    deceleration: float = 8.0
+    look_ahead_m: float = 0.15
+    cost: float = 1.0
+    floor_m: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class SwivelConfig:
+    """How an arm's elbow follows the operator's, about the line from shoulder to tip.
+
+    Attributes:
+        cost: [cost] / [rad].
+        fade_m: Elbows nearer to that line than this steer ever less [m].
+        max_angle: The swivel is led by at most this much at a time [rad].
+    """
+
+    cost: float = 0.02
+    fade_m: float = 0.05
+    max_angle: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class RetargeterConfig:
     """Settings of a `Retargeter`.
 
@@ -44,6 +105,8 @@ class RetargeterConfig:
         solver: Iterations and damping.
         governor: How fast a tip may close in on its target.
         posture: Drift of redundant joints.
+        swivel: How elbows are followed.
+        collision: How parts keep off each other.
     """
 
     wrist_position_cost: float = 1.0
@@ -55,6 +118,8 @@ class RetargeterConfig:
     solver: SolverConfig = field(default_factory=SolverConfig)
     governor: GovernorConfig = field(default_factory=GovernorConfig)
     posture: PostureConfig = field(default_factory=PostureConfig)
+    swivel: SwivelConfig = field(default_factory=SwivelConfig)
+    collision: CollisionConfig = field(default_factory=CollisionConfig)
 
     def costs(self, tip: str) -> tuple[float, float]:
         """Cost of a tip's position [cost] / [m] and rotation [cost] / [rad]."""

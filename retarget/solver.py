@@ -18,27 +18,13 @@ from scipy.linalg.lapack import dposv
 
 from retarget.frames import Array
 from retarget.kinematics import Columns, Kinematics
+from retarget.limits import braking_step
+from retarget.repulsion import Near, Repulsion
+from retarget.settings import SolverConfig
 from retarget.tasks import Task
 
 PRIMAL_TOLERANCE = 1e-11
 """Of a bound, far below a tick's step [rad]; daqp's own 1e-6 is a visible share of one."""
-
-
-@dataclass(frozen=True, slots=True)
-class SolverConfig:
-    """Settings of the solver.
-
-    Attributes:
-        iterations: Gauss-Newton iterations per tick.
-        damping: Damping at zero error, [cost²] / [rad²].
-        error_damping: Further damping per squared weighted error, 1 / [rad²].
-        max_error: Weighted error beyond which damping grows no further.
-    """
-
-    iterations: int = 2
-    damping: float = 1e-6
-    error_damping: float = 10.0
-    max_error: float = 0.005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,20 +43,54 @@ class Linearisation:
 class BoxQp:
     """min 1/2 x'Hx + g'x within low <= x <= high, H positive definite."""
 
-    def __init__(self, n: int) -> None:
-        self._no_rows = np.zeros((0, n))
-        self._sense = np.zeros(n, dtype=np.int32)
-
     def solve(self, H: Array, g: Array, low: Array, high: Array) -> Array:
         """The minimiser, (n,); inside the box to the last bit."""
         _, x, info = dposv(H, -g)
         if info == 0 and (np.minimum(np.maximum(x, low), high) == x).all():
             return np.asarray(x)
-        answer: Any = daqp.solve(
-            H, g, self._no_rows, high, low, self._sense, primal_tol=PRIMAL_TOLERANCE
-        )
+        rows, sense = np.zeros((0, len(g))), np.zeros(len(g), dtype=np.int32)
+        answer: Any = daqp.solve(H, g, rows, high, low, sense, primal_tol=PRIMAL_TOLERANCE)
         clipped: Array = np.minimum(np.maximum(answer[0], low), high)
         return clipped
+
+
+class RowQp:
+    """min 1/2 x'Hx + g'x within low <= x <= high and C x >= floors, H positive definite."""
+
+    def solve(
+        self, H: Array, g: Array, low: Array, high: Array, C: Array, floors: Array, fallback: Array
+    ) -> Array:
+        """The minimiser, (n,); `fallback` where it cannot be found."""
+        upper = np.concatenate([high, np.full(len(floors), np.inf)])
+        lower = np.concatenate([low, floors])
+        sense = np.zeros(len(upper), dtype=np.int32)
+        answer: Any = daqp.solve(
+            np.ascontiguousarray(H), g, np.ascontiguousarray(C), upper, lower, sense,
+            primal_tol=PRIMAL_TOLERANCE,
+        )  # fmt: skip
+        if answer[2] <= 0:
+            return fallback
+        clipped: Array = np.minimum(np.maximum(answer[0], low), high)
+        return clipped
+
+
+def approach_rows(rows: Array, room: Array, floor: float, a: Array, braking: Array) -> Array:
+    """Least change of the distance of each near pair in one tick, (k,) [m].
+
+    As fast as the approach can be stopped at the floor with half of what the joints can
+    decelerate; never more than full braking achieves, so that braking always satisfies all rows.
+
+    Args:
+        rows: How joints change each distance, (k, n).
+        room: Distance, stopping distance, and widest each pair has been, (k, 3) [m].
+        floor: Distance to keep [m]; for pairs that were never farther, what they had.
+        a: Acceleration limits per tick², (n,).
+        braking: The step that brakes, (n,).
+    """
+    slowing = np.maximum(0.5 * np.abs(rows) @ a, 1e-12)
+    spare = np.maximum(room[:, 0] - np.minimum(floor, room[:, 2]), 0.0)
+    floors: Array = np.minimum(-braking_step(spare, slowing), rows @ braking)
+    return floors
 
 
 class GaussNewton:
@@ -80,12 +100,27 @@ class GaussNewton:
         config: Settings.
     """
 
-    def __init__(self, n: int, config: SolverConfig, effort: Array) -> None:
-        """Solve over `n` joints whose motion costs `effort`, (n,), times the damping."""
+    def __init__(
+        self,
+        config: SolverConfig,
+        effort: Array,
+        repulsion: Repulsion,
+        acceleration: Array,
+        floor_m: float | None,
+    ) -> None:
+        """Solve for joint steps.
+
+        Args:
+            config: Settings.
+            effort: Charge per joint for moving it, times the damping, (n,).
+            repulsion: The cost of coming near.
+            acceleration: Limits per tick², (n,).
+            floor_m: Distance that pairs are also held to keep [m]; None leaves it at the cost.
+        """
         self.config = config
-        self._n = n
         self._effort = np.array(effort, dtype=np.float64)
-        self._qp: dict[int, BoxQp] = {}
+        self._repulsion, self._a, self._floor_m = repulsion, acceleration, floor_m
+        self._box_qp, self._row_qp = BoxQp(), RowQp()
 
     def solve(
         self,
@@ -94,45 +129,58 @@ class GaussNewton:
         columns: Columns,
         first: Linearisation,
         q: Array,
-        low: Array,
-        high: Array,
+        bounds: tuple[Array, Array],
+        braking: Array,
         centre: Array,
         withheld: float,
+        near: Near,
+        tip_rows: int,
     ) -> Array:
         """The step from `q` that brings down the tasks' cost, (n,).
 
         Args:
             kinematics: Model to evaluate; left at the last linearisation.
             tasks: Terms of the cost.
-            columns: Joints that may answer to the tasks (indices); the others make `centre`.
+            columns: Joints that may answer to the tasks (indices); the others make `braking`.
             first: The tasks linearised at `q`.
             q: Start of the tick, (n,).
-            low: Lower bound of the step, (n,).
-            high: Upper bound of the step, (n,).
-            centre: Step the damping pulls towards, (n,), inside the box.
+            bounds: Lower and upper bound of the step, (n,) each.
+            braking: The step that brakes, (n,), inside the bounds.
+            centre: Step the damping pulls towards, (n,), inside the bounds.
             withheld: Squared weighted error that the tasks were spared; it only adds damping.
+            near: Pairs within their band.
+            tip_rows: How many rows, the first ones, are of tips: their error makes the damping.
         """
         c = self.config
         effort, start = self._effort[columns], centre[columns]
         n = len(effort)
-        qp = self._qp.get(n) or self._qp.setdefault(n, BoxQp(n))
-        lower, upper = low[columns], high[columns]
-        step = centre.copy()
-        now, done = first, np.zeros(self._n)
+        step, done, now = braking.copy(), braking.copy(), first
+        done[columns] = 0.0
+        floors = np.zeros(0)
+        if self._floor_m is not None:
+            floors = approach_rows(near.rows, near.room, self._floor_m, self._a, braking)
+            floors -= near.rows @ done
         for iteration in range(c.iterations):
             if iteration:
+                if np.abs(step[columns]).max() <= c.refine_rad:
+                    break
                 kinematics.update(q + step)
                 now, done = linearise(tasks, kinematics), step.copy()
             A, e = now.J[:, columns], now.e
-            error2 = min(float(e @ e) + withheld, c.max_error**2)
+            error2 = min(float(e[:tip_rows] @ e[:tip_rows]) + withheld, c.max_error**2)
             damping = effort * (c.damping + c.error_damping * error2)
             H = A.T @ A
             H.flat[:: n + 1] += damping
-            # the residual if the answering joints had not moved at all but the others had
-            others = step - done
-            others[columns] = -done[columns]
-            g = A.T @ (e + now.J @ others) - damping * start
-            step[columns] = qp.solve(H, g, lower, upper)
+            g = A.T @ (e - A @ done[columns]) - damping * start
+            C, d = self._repulsion.resist(near, done, columns)
+            H += C.T @ C
+            g += C.T @ d
+            lower, upper = bounds[0][columns], bounds[1][columns]
+            if len(floors):
+                rows, before = near.rows[:, columns], step[columns]
+                step[columns] = self._row_qp.solve(H, g, lower, upper, rows, floors, before)
+            else:
+                step[columns] = self._box_qp.solve(H, g, lower, upper)
         return step
 
 

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retarget.errors import TargetError
 from retarget.frames import Array
@@ -154,26 +153,3 @@ def is_rigid(T: Array) -> bool:
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     unit = all(abs(length - 1.0) < 1e-3 for length in lengths)
     return unit and all(abs(dot) < 1e-3 for dot in dots) and determinant > 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solution:
-    """One tick's answer.
-
-    Attributes:
-        q: Joint positions to command, (nq,) [rad or m].
-        dq: Joint velocities of this tick, (nq,) [rad/s].
-        grippers: Openings, (n_grippers,), in `rig.gripper_names` order.
-        status: How well the tick could follow.
-        residuals: Per asked tip: distance to its target [m], angle to it [rad], after the tick.
-        saturation: `Saturation` bits per joint, (nq,) uint8.
-        clearance_m: Smallest self-distance [m]; NaN where it is not computed.
-    """
-
-    q: Array
-    dq: Array
-    grippers: Array
-    status: Status
-    residuals: Mapping[str, tuple[float, float]]
-    saturation: NDArray[np.uint8]
-    clearance_m: float = float("nan")

@@ -5,6 +5,7 @@ The solver minimises the sum of |cost * (e + J dq)|² over the joint step dq.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import pinocchio as pin
 
 from retarget.frames import Array
 from retarget.kinematics import Kinematics
+from retarget.settings import SwivelConfig
 
 
 class Task(Protocol):
@@ -109,6 +111,75 @@ class FrameTask:
         # Jlog3 is the inverse right Jacobian; its transpose is the left one, for root-axis turns
         M[3:, 3:] = cr * pin.Jlog3(R_error).T
         J[:, tip.span] = M @ tip.spatial_jacobian()
+
+
+class SwivelTask:
+    """Turn an arm about the line from shoulder to tip until its elbow points like the operator's.
+
+    e = angle from the half-plane of the target to that of the elbow, (1,) [rad]: the dihedral
+    angle target, shoulder, tip, elbow; its derivative is exact (Blondel, Karplus 1996). The cost
+    fades where the elbow or its target comes near the line, and half a turn away, where either
+    way round is as good. The residual is cut off, so that a far target is approached calmly.
+    """
+
+    rows = 1
+
+    def __init__(self, shoulder: int, elbow: int, tip: str, config: SwivelConfig) -> None:
+        """Take the Pinocchio joints at shoulder and elbow, and the name of the tip."""
+        self._joints, self._tip, self._config = (elbow, shoulder), tip, config
+        self._target = np.zeros(3)
+
+    def set_target(self, p_robot_elbow: Array) -> None:
+        """Copy where the elbow should be, (3,) [m]."""
+        self._target[:] = p_robot_elbow
+
+    def residual(self, kinematics: Kinematics) -> Array:
+        """`e(q)`, (1,), not cut off."""
+        return np.array([self._evaluate(kinematics)[0]])
+
+    def jacobian(self, kinematics: Kinematics) -> Array:
+        """`de/dq`, (1, nv)."""
+        _, _, ways, points, joints = self._evaluate(kinematics)
+        twists = np.concatenate([ways, np.cross(points, ways)], axis=1)
+        rows: Array = (twists @ kinematics.J) * kinematics.chains[joints]
+        total: Array = rows.sum(axis=0, keepdims=True)
+        return total
+
+    def linearise(self, kinematics: Kinematics, J: Array, e: Array) -> None:
+        """Weighted Jacobian and residual."""
+        angle, share, *_ = self._evaluate(kinematics)
+        weight, most = self._config.cost * share, self._config.max_angle
+        J[:] = weight * self.jacobian(kinematics)
+        e[:] = weight * min(max(angle, -most), most)
+
+    def _evaluate(
+        self, kinematics: Kinematics
+    ) -> tuple[float, float, Array, Array, tuple[int, int, int]]:
+        """Angle, share of the cost, derivatives by elbow, tip and shoulder (3, 3), and those."""
+        elbow, shoulder = self._joints
+        tip = kinematics.tips[self._tip]
+        e, s = (np.array(kinematics.data.oMi[k].translation) for k in (elbow, shoulder))
+        points = np.array([e, tip.position(), s])
+        joints = elbow, tip.joint, shoulder
+        axis = points[1] - s
+        length = float(np.sqrt(axis @ axis))
+        nothing = 0.0, 0.0, np.zeros((3, 3)), points, joints
+        if not length > 1e-6:
+            return nothing
+        u = axis / length
+        a, b = self._target - s, e - s
+        along_a, along_b = float(a @ u), float(b @ u)
+        a, b = a - along_a * u, b - along_b * u
+        a2, b2 = float(a @ a), float(b @ b)
+        if not (a2 > 1e-12 and b2 > 1e-12):
+            return nothing
+        angle = math.atan2(float(u @ np.cross(a, b)), float(a @ b))
+        fade = self._config.fade_m
+        share = min(math.sqrt(a2) / fade, 1.0) * min(math.sqrt(b2) / fade, 1.0)
+        turn_a, turn_b = np.cross(u, a) / a2, np.cross(u, b) / b2
+        x, y = along_a / length, along_b / length
+        ways = np.array([turn_b, x * turn_a - y * turn_b, (1 - x) * turn_a - (1 - y) * turn_b])
+        return angle, 0.5 * (1.0 + math.cos(angle)) * share, ways, points, joints
 
 
 class PostureTask:

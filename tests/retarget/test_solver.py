@@ -41,7 +41,7 @@ def test_box_qp_finds_the_minimum_inside_the_box(seed):
     A = rng.normal(size=(4, 4))
     H, g = A.T @ A + 0.05 * np.eye(4), rng.normal(size=4)
     low, high = -rng.uniform(0, 1, 4), rng.uniform(0, 1, 4)
-    x = BoxQp(4).solve(H, g, low, high)
+    x = BoxQp().solve(H, g, low, high)
     assert (x >= low).all()
     assert (x <= high).all()
     assert np.allclose(x, by_enumeration(H, g, low, high), atol=1e-5)
