@@ -52,7 +52,8 @@ class Capsule:
         length2 = max(float(way @ way), 1e-18)
         along = np.clip((points - self.a) @ way / length2, 0.0, 1.0)
         away = points - self.a - along[:, None] * way
-        return self.radius - np.sqrt((away * away).sum(axis=1))
+        depth: Array = self.radius - np.sqrt((away * away).sum(axis=1))
+        return depth
 
 
 def fit_capsules(points: Array, most: int = MOST) -> list[Capsule]:
