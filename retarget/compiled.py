@@ -35,6 +35,7 @@ class CompiledEngine:
 
     Attributes:
         pairs: How many pairs of parts must not touch.
+        tree: The group `tree` of `layout.cut`.
     """
 
     def __init__(self, rig: Rig, dt: float, config: RetargeterConfig) -> None:
@@ -53,8 +54,8 @@ class CompiledEngine:
         self._floats, self._ints = np.zeros(floats), np.zeros(ints, dtype=np.intp)
         self._ints[:SIZES] = sizes
         self._buffers = (self._floats, self._ints)
-        tree, robot, fitted, settings, asked, work = cut_views(*self._buffers)
-        _fill(tree, _describe_tree(rig.model, base))
+        self.tree, robot, fitted, settings, asked, work = cut_views(*self._buffers)
+        _fill(self.tree, _describe_tree(rig.model, base))
         _fill(robot, _describe_robot(rig, dt, base))
         _fill(fitted, shapes.arrays())
         _fill(settings, _describe_settings(config, dt))
@@ -257,9 +258,8 @@ def _describe_settings(config: RetargeterConfig, dt: float) -> tuple[list[float]
         ],
         [
             collision.band_m,
-            collision.deceleration * dt * dt,
-            collision.look_ahead_m,
+            collision.watch_m,
             collision.cost,
         ],
-        [swivel.cost, swivel.fade_m, swivel.max_angle],
+        [swivel.cost, swivel.fade_m, dt / swivel.approach_s, swivel.max_speed * dt],
     )

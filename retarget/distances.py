@@ -34,7 +34,8 @@ def segment_distance(first: Array, second: Array) -> tuple[Array, Array, Array]:
     s = np.where(skew, np.clip(_over(b * f - c * e, sine2), 0.0, 1.0), 0.5 * (a > 0.0))
     t = _over(b * s + f, e)
     inside = np.clip(t, 0.0, 1.0)
-    s = np.where(t != inside, np.clip(_over(b * inside - c, a), 0.0, 1.0), s)
+    again = (t != inside) | (e == 0.0)
+    s = np.where(again, np.clip(_over(b * inside - c, a), 0.0, 1.0), s)
     p, q = first[:, 0] + s[:, None] * u, second[:, 0] + inside[:, None] * v
     return np.sqrt(_dot(p - q, p - q)), p, q
 

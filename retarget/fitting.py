@@ -25,7 +25,7 @@ from retarget.rig import Rig
 from retarget.settings import CollisionConfig
 from retarget.shapes import EMPTY, CollisionShapes, Indices
 
-VERSION = 1
+VERSION = 2
 """Of what is kept on disk; raised when fitting changes."""
 POSTURES = 300
 """In which allowances are measured: random ones, every other one drawn towards home."""

@@ -28,8 +28,8 @@ class GovernorConfig:
         max_turn: Same for rotation [rad/s].
     """
 
-    acceleration: float = 15.0
-    turn_acceleration: float = 60.0
+    acceleration: float = 8.0
+    turn_acceleration: float = 32.0
     max_speed: float = 3.0
     max_turn: float = 15.0
 

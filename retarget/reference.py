@@ -35,7 +35,7 @@ class ReferenceEngine:
         self._kinematics = Kinematics(rig.model, dict(rig.tips), self._base)
         self._box = whole_box(rig, dt)
         collision = config.collision
-        self._repulsion = Repulsion(rig_shapes(rig, collision), collision, dt)
+        self._repulsion = Repulsion(rig_shapes(rig, collision), collision)
         self.pairs = self._repulsion.pairs
         floor_m = collision.floor_m if collision.mode == "hard" else None
         a = self._box.acceleration[:n]
@@ -45,7 +45,7 @@ class ReferenceEngine:
         joint = rig.model.getJointId
         self._swivels = {
             side: SwivelTask(
-                joint(rig.limbs[side][0]), joint(elbow), f"{side}_wrist", config.swivel
+                joint(rig.limbs[side][0]), joint(elbow), f"{side}_wrist", config.swivel, dt
             )
             for side, elbow in rig.elbows.items()
         }
@@ -75,7 +75,7 @@ class ReferenceEngine:
         drift = self._drift(q, first.J[:tip_rows, columns], columns, activity)
         centre = step[:n].copy()
         centre[columns] = np.minimum(np.maximum(drift, low[columns]), high[columns])
-        near, opened = self._repulsion.near(self._kinematics, start.step[:n], start.opened)
+        near, opened = self._repulsion.near(self._kinematics, start.opened)
         step[:n] = self._solver.solve(
             self._kinematics, tasks, columns, first, q, (low[:n], high[:n]), step[:n], centre,
             withheld, near, tip_rows,

@@ -1,8 +1,7 @@
 """Parts keep off each other: the nearer, the dearer every further step towards each other.
 
 Only what comes nearer pays. A pair that was near when following began may stay so: its band ends
-where it was, and opens up behind it, one way, as joint limits do. So engaging moves nothing. A
-pair that closes in fast pays sooner, by the way it takes to stop.
+where it was, and opens up behind it, one way, as joint limits do. So engaging moves nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Near(NamedTuple):
 
     Attributes:
         rows: How joints change each distance, (k, n).
-        room: Distance, way it takes to stop the approach, and where the band ends, (k, 3) [m].
+        room: Distance, and where the band ends, (k, 2) [m].
     """
 
     rows: Array
@@ -36,9 +35,8 @@ class Repulsion:
     zero at the edge of the band.
     """
 
-    def __init__(self, shapes: CollisionShapes, config: CollisionConfig, dt: float) -> None:
+    def __init__(self, shapes: CollisionShapes, config: CollisionConfig) -> None:
         self._shapes, self._config = shapes, config
-        self._a = config.deceleration * dt * dt
 
     @property
     def pairs(self) -> int:
@@ -49,25 +47,21 @@ class Repulsion:
         """Smallest distance [m], at most that at which parts are watched; NaN without pairs."""
         if not self.pairs:
             return float("nan")
-        most = self._config.band_m + self._config.look_ahead_m
-        return float(self._shapes.distances(kinematics.data, most).min())
+        return float(self._shapes.distances(kinematics.data, self._config.watch_m).min())
 
-    def near(self, kinematics: Kinematics, step: Array, opened: Array) -> tuple[Near, Array]:
+    def near(self, kinematics: Kinematics, opened: Array) -> tuple[Near, Array]:
         """Pairs within their band, and the widest each pair has been now, (pairs,).
 
         Args:
             kinematics: Where the robot is.
-            step: What joints did in the last tick, (n,).
             opened: Widest each pair has been so far, up to the band; NaN where following begins.
         """
-        c = self._config
-        chosen, distance, rows = self._linearise(kinematics, c.band_m + c.look_ahead_m)
-        widest = np.full(len(opened), c.band_m)
-        widest[chosen] = np.minimum(np.fmax(opened[chosen], distance), c.band_m)
-        closing = np.maximum(-rows @ step, 0.0)
-        stop = np.minimum(closing * closing / (2.0 * self._a), c.look_ahead_m)
-        inside = distance - stop < widest[chosen]
-        room = np.column_stack([distance, stop, widest[chosen]])
+        band = self._config.band_m
+        chosen, distance, rows = self._linearise(kinematics, band)
+        widest = np.full(len(opened), band)
+        widest[chosen] = np.minimum(np.fmax(opened[chosen], distance), band)
+        inside = distance < widest[chosen]
+        room = np.column_stack([distance, widest[chosen]])
         return Near(rows[inside], room[inside]), widest
 
     def resist(self, near: Near, done: Array, columns: Columns) -> tuple[Array, Array]:
@@ -77,8 +71,8 @@ class Repulsion:
         """
         c = self._config
         went = near.rows @ done
-        distance, stop, widest = near.room.T
-        short = np.maximum(widest - (distance + went - stop), 0.0)
+        distance, widest = near.room.T
+        short = np.maximum(widest - (distance + went), 0.0)
         slope = -c.cost * short / c.band_m
         mine = near.rows[:, columns]
         back = mine @ done[columns]

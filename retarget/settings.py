@@ -37,16 +37,17 @@ class SolverConfig:
     Attributes:
         iterations: Gauss-Newton iterations per tick at most.
         refine_rad: Further ones are made where a joint steps by more than this: they pay for the
-            curvature of the way, which is then 10 µm and more.
+            curvature of the way, which is then 0.1 mm and more. Making them now and then costs
+            smoothness, so only where one cannot do.
         damping: Damping at zero error, [cost²] / [rad²].
         error_damping: Further damping per squared weighted error, 1 / [rad²].
         max_error: Weighted error beyond which damping grows no further.
     """
 
     iterations: int = 2
-    refine_rad: float = 0.005
+    refine_rad: float = 0.02
     damping: float = 1e-6
-    error_damping: float = 10.0
+    error_damping: float = 30.0
     max_error: float = 0.005
 
 
@@ -61,18 +62,15 @@ class CollisionConfig:
     Attributes:
         mode: See `Collision`.
         band_m: Distance below which coming nearer costs [m].
-        deceleration: The band is as much wider as stopping the approach at this rate takes
-            [m/s²].
-        look_ahead_m: By at most this much [m].
+        watch_m: Clearances are told up to this [m].
         cost: Slope of the residual where parts touch, [cost] / [m].
         floor_m: With `hard`, parts come no nearer than this [m].
     """
 
     mode: Collision = "soft"
-    band_m: float = 0.03
-    deceleration: float = 8.0
-    look_ahead_m: float = 0.15
-    cost: float = 1.0
+    band_m: float = 0.05
+    watch_m: float = 0.2
+    cost: float = 0.5
     floor_m: float = 0.005
 
 
@@ -83,12 +81,14 @@ class SwivelConfig:
     Attributes:
         cost: [cost] / [rad].
         fade_m: Elbows nearer to that line than this steer ever less [m].
-        max_angle: The swivel is led by at most this much at a time [rad].
+        approach_s: Time constant with which the swivel closes in [s].
+        max_speed: Fastest swivel [rad/s].
     """
 
     cost: float = 0.02
     fade_m: float = 0.05
-    max_angle: float = 0.2
+    approach_s: float = 0.05
+    max_speed: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)

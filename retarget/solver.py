@@ -82,13 +82,13 @@ def approach_rows(rows: Array, room: Array, floor: float, a: Array, braking: Arr
 
     Args:
         rows: How joints change each distance, (k, n).
-        room: Distance, stopping distance, and widest each pair has been, (k, 3) [m].
+        room: Distance, and widest each pair has been, (k, 2) [m].
         floor: Distance to keep [m]; for pairs that were never farther, what they had.
         a: Acceleration limits per tick², (n,).
         braking: The step that brakes, (n,).
     """
     slowing = np.maximum(0.5 * np.abs(rows) @ a, 1e-12)
-    spare = np.maximum(room[:, 0] - np.minimum(floor, room[:, 2]), 0.0)
+    spare = np.maximum(room[:, 0] - np.minimum(floor, room[:, 1]), 0.0)
     floors: Array = np.minimum(-braking_step(spare, slowing), rows @ braking)
     return floors
 

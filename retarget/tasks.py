@@ -119,13 +119,17 @@ class SwivelTask:
     e = angle from the half-plane of the target to that of the elbow, (1,) [rad]: the dihedral
     angle target, shoulder, tip, elbow; its derivative is exact (Blondel, Karplus 1996). The cost
     fades where the elbow or its target comes near the line, and half a turn away, where either
-    way round is as good. The residual is cut off, so that a far target is approached calmly.
+    way round is as good. Only a part of the residual is asked of one tick, so that a far target is
+    approached calmly.
     """
 
     rows = 1
 
-    def __init__(self, shoulder: int, elbow: int, tip: str, config: SwivelConfig) -> None:
-        """Take the Pinocchio joints at shoulder and elbow, and the name of the tip."""
+    def __init__(
+        self, shoulder: int, elbow: int, tip: str, config: SwivelConfig, dt: float
+    ) -> None:
+        """Take the Pinocchio joints at shoulder and elbow, the tip's name, and a tick's length."""
+        self._part, self._most = dt / config.approach_s, config.max_speed * dt
         self._joints, self._tip, self._config = (elbow, shoulder), tip, config
         self._target = np.zeros(3)
 
@@ -141,16 +145,16 @@ class SwivelTask:
         """`de/dq`, (1, nv)."""
         _, _, ways, points, joints = self._evaluate(kinematics)
         twists = np.concatenate([ways, np.cross(points, ways)], axis=1)
-        rows: Array = (twists @ kinematics.J) * kinematics.chains[joints]
+        rows: Array = (twists @ kinematics.J) * kinematics.chains[list(joints)]
         total: Array = rows.sum(axis=0, keepdims=True)
         return total
 
     def linearise(self, kinematics: Kinematics, J: Array, e: Array) -> None:
         """Weighted Jacobian and residual."""
         angle, share, *_ = self._evaluate(kinematics)
-        weight, most = self._config.cost * share, self._config.max_angle
+        weight, most = self._config.cost * share, self._most
         J[:] = weight * self.jacobian(kinematics)
-        e[:] = weight * min(max(angle, -most), most)
+        e[:] = weight * min(max(self._part * angle, -most), most)
 
     def _evaluate(
         self, kinematics: Kinematics

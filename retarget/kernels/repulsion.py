@@ -18,7 +18,7 @@ from retarget.frames import Array
 
 @jit
 def place(M: Array, shapes: Any, segments: Array) -> None:
-    """Write ends and middle of the capsules in the robot root, (c, 3+, 3)."""
+    """Write ends and middle of the capsules in the robot root, (c, 3, 3)."""
     joints, ends = shapes[0], shapes[1]
     for k in range(len(joints)):
         j = joints[k]
@@ -44,7 +44,7 @@ def nearest(segments: Array, i: int, j: int, p: Array, q: Array) -> float:
         s = min(max((b * f - c * e) / sine2, 0.0), 1.0)
     t = (b * s + f) / e if e != 0.0 else 0.0
     inside = min(max(t, 0.0), 1.0)
-    if t != inside:
+    if t != inside or e == 0.0:
         s = min(max((b * inside - c) / a, 0.0), 1.0) if a != 0.0 else 0.0
     d2 = 0.0
     for r in range(3):
@@ -152,25 +152,6 @@ def clearance(M: Array, shapes: Any, most: float, segments: Array, hint: Any) ->
 
 
 @jit
-def pace(J: Array, M: Array, parents: Any, joints: Any, last: Array, segments: Array) -> None:
-    """Write how far the last step moved each capsule at most: `segments[:, 3, 0]` [m]."""
-    twists = np.zeros((len(M), 6))
-    for j in range(1, len(M)):
-        up = parents[j]
-        for r in range(6):
-            twists[j, r] = twists[up, r] + J[r, j - 1] * last[j - 1]
-    for k in range(len(joints)):
-        j, fastest2 = joints[k], 0.0
-        for end in range(2):
-            x, y, z = segments[k, end, 0], segments[k, end, 1], segments[k, end, 2]
-            a = twists[j, 0] + twists[j, 4] * z - twists[j, 5] * y
-            b = twists[j, 1] + twists[j, 5] * x - twists[j, 3] * z
-            c = twists[j, 2] + twists[j, 3] * y - twists[j, 4] * x
-            fastest2 = max(fastest2, a * a + b * b + c * c)
-        segments[k, 3, 0] = math.sqrt(fastest2)
-
-
-@jit
 def gradient(
     J: Array,
     chains: Any,
@@ -215,48 +196,41 @@ def approaching(
     J: Array,
     M: Array,
     chains: Any,
-    parents: Any,
     shapes: Any,
     settings: Array,
-    last: Array,
     before: Array,
     segments: Array,
     opened: Array,
     rows: Array,
     room: Array,
 ) -> int:
-    """Write the pairs within the band: how joints change their distance, and the room they have.
+    """Write the pairs within their band: how joints change their distance, and the room they have.
 
     Args:
         J: Spatial Jacobian, (6, n).
         M: Placements of the joints.
         chains: Which columns move a joint, (joints, n).
-        parents: Joint that carries each joint, (joints,).
         shapes: Capsules, boxes, pairs.
-        settings: Band [m], deceleration [m per tick²], ...
-        last: Step of the last tick, joints first.
+        settings: Band [m], ...
         before: Widest each pair has been, (pairs,); NaN where nothing was asked before.
-        segments: Work space, (c, 4, 3).
+        segments: Work space, (c, 3, 3).
         opened: Written: the same after this tick.
         rows: Written, (pairs, n).
-        room: Written, (pairs, 3): distance, the way it takes to stop the approach, band.
+        room: Written, (pairs, 2): distance, and where the band ends.
 
     Returns:
         How many rows were written.
     """
-    band, a, most = settings[0], settings[1], settings[2]
+    band = settings[0]
     joints, _, radii, pairs, allowances, boxes, sizes, box_pairs, spans = shapes
     p, q, n = np.empty(3), np.empty(3), np.empty(3)
     place(M, shapes, segments)
-    pace(J, M, parents, joints, last, segments)
     found, count = 0, len(pairs)
     for k in range(len(spans)):
+        opened[k] = band
         if k < count:
             i, j = pairs[k, 0], pairs[k, 1]
-            fastest = segments[i, 3, 0] + segments[j, 3, 0]
-            near = band + min(fastest * fastest / (2.0 * a), most)
-            opened[k] = band
-            if apart(segments, i, j, near + spans[k]):
+            if apart(segments, i, j, band + spans[k]):
                 continue
             d = nearest(segments, i, j, p, q)
             for r in range(3):
@@ -265,23 +239,14 @@ def approaching(
             first, second = joints[i], joints[j]
         else:
             i, b = box_pairs[k - count, 0], box_pairs[k - count, 1]
-            fastest = segments[i, 3, 0]
-            near = band + min(fastest * fastest / (2.0 * a), most)
-            opened[k] = band
-            if aside(segments, i, boxes, sizes, b, near + spans[k]):
+            if aside(segments, i, boxes, sizes, b, band + spans[k]):
                 continue
             d = beside(segments, i, boxes, sizes, b, p, n) - radii[i]
             first, second = joints[i], 0
         opened[k] = min(band, d if math.isnan(before[k]) else max(before[k], d))
-        if d > near:
-            continue
-        gradient(J, chains, first, second, p, q, n, rows, found)
-        closing = 0.0
-        for i in range(rows.shape[1]):
-            closing -= rows[found, i] * last[i]
-        stop = min(closing * closing / (2.0 * a), most) if closing > 0.0 else 0.0
-        if d - stop < opened[k]:
-            room[found, 0], room[found, 1], room[found, 2] = d, stop, opened[k]
+        if d < opened[k]:
+            gradient(J, chains, first, second, p, q, n, rows, found)
+            room[found, 0], room[found, 1] = d, opened[k]
             found += 1
     return found
 
@@ -303,14 +268,14 @@ def resist(
 
     The residual is k (band - d)² / (2 band): its slope grows from zero at the edge of the band.
     """
-    scale, m = settings[3], len(active)
+    scale, m = settings[2], len(active)
     for c in range(count):
         went = back = 0.0
         for i in range(len(done)):
             went += rows[c, i] * done[i]
         for a in range(m):
             back += rows[c, active[a]] * done[active[a]]
-        short = room[c, 2] - (room[c, 0] + went - room[c, 1])
+        short = room[c, 1] - (room[c, 0] + went)
         if short <= 0.0:
             continue
         slope = -scale * short / settings[0]

@@ -22,10 +22,11 @@ def swivel(
         w: Tip, (3,).
         target: Where the elbow should be, (3,).
         n: Written: derivative of the angle by `e`, `w` and `s`, (3, 3).
-        limits: Offset from the axis below which the swivel fades [m], largest angle [rad].
+        limits: Offset from the axis below which the swivel fades [m], share of the angle that is
+            closed in one tick, and largest [rad].
 
     Returns:
-        The angle, cut off at the largest, and a share 0..1 of its cost.
+        The part of the angle to be closed in this tick, and a share 0..1 of its cost.
     """
     u, a, b = np.empty(3), np.empty(3), np.empty(3)
     length = 0.0
@@ -62,7 +63,7 @@ def swivel(
     angle = math.atan2(sine, dot)
     fade = min(math.sqrt(a2) / limits[0], 1.0) * min(math.sqrt(b2) / limits[0], 1.0)
     share = 0.5 * (1.0 + math.cos(angle)) * fade  # half a turn away either way is as good
-    return min(max(angle, -limits[1]), limits[1]), share
+    return min(max(limits[1] * angle, -limits[2]), limits[2]), share
 
 
 @jit

@@ -119,7 +119,7 @@ def open_follow(buffers: Any, start: Any, after: Any, whole: bool) -> tuple[floa
     tree, robot, shapes, settings, asked, work = buffers
     x, last, targets, moves, opened, activity, _ = start
     _, _, targets_now, moves_now, opened_now, activity_now, _ = after
-    parents, M, J = tree[0], tree[5], tree[6]
+    M, J = tree[5], tree[6]
     box, _, posture, tip_joints, tools, chains, arms, base = robot
     flags, T, costs = asked[0], asked[1], asked[2]
     gains = settings[1]
@@ -159,9 +159,8 @@ def open_follow(buffers: Any, start: Any, after: Any, whole: bool) -> tuple[floa
     count = 0
     if len(opened) > 0:
         count = approaching(
-            J, M, chains, parents, shapes, settings[3], last, opened, work[11], opened_now,
-            work[9], work[10],
-        )  # fmt: skip
+            J, M, chains, shapes, settings[3], opened, work[11], opened_now, work[9], work[10]
+        )
     solve(robot, settings, work, m, count, withheld, whole)
     return withheld, left, m, count
 
@@ -216,8 +215,7 @@ def close_follow(buffers: Any, start: Any, after: Any, bits: Any) -> float:
             after[6][k, 0] = np.nan
     if len(shapes[8]) == 0:
         return np.nan
-    most = settings[3][0] + settings[3][2]
-    least: float = clearance(tree[5], shapes, most, work[11], work[15])
+    least: float = clearance(tree[5], shapes, settings[3][1], work[11], work[15])
     return least
 
 
