@@ -38,6 +38,7 @@ from teleop.gateway.status import Picture, Seen, build_status
 from teleop.gateway.topics import Heard, Outputs
 from teleop.intents import Intent, IntentArgs
 from teleop.motion import STALE_NS
+from teleop.palmmenu import gesture_info
 from teleop.protocol import (
     ClaimAsked,
     ClaimGranted,
@@ -177,7 +178,7 @@ class Hub:
         client.session_id = session_id
         if previous is not None:
             previous.session_id = ""
-            previous.refuse(CloseCode.MALFORMED, "this session continues on another connection")
+            previous.refuse(CloseCode.TAKEN_OVER, "this session continues on another connection")
         return True
 
     def _welcome(self, client: Client, now_ns: int) -> Welcome:
@@ -390,5 +391,7 @@ class Hub:
             health=self._health,
             robot_status=self._robot_status,
             residual_m=self._residual_m,
+            bare_hands=self._buttons.bare,
+            gesture=gesture_info(self._buttons, session.view(), now_ns),
         )
         return build_status(picture, now_ns)

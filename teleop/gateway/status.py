@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from teleop.effects import View
-from teleop.protocol import LastTake, Latency, OperatorInfo, Status, TrackingInfo
+from teleop.protocol import GestureInfo, LastTake, Latency, OperatorInfo, Status, TrackingInfo
 from teleop.protocol.messages import TrackingWord
 from teleop.samples import Motion, Recording, RobotStatus
 
@@ -33,6 +33,8 @@ class Picture:
         health: Time of the newest heartbeat, by process [ns].
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
+        bare_hands: The operator has no controllers.
+        gesture: What a gesture is about to do.
     """
 
     view: View
@@ -48,6 +50,8 @@ class Picture:
     health: Mapping[str, int] = field(default_factory=dict)
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
+    bare_hands: bool = False
+    gesture: GestureInfo | None = None
 
 
 def build_status(picture: Picture, now_ns: int) -> Status:
@@ -62,7 +66,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         countdown_s=round(picture.countdown_ns / 1e9, 2),
         recording_s=round(picture.recorded_ns / 1e9, 2),
         task=picture.task,
-        prompt=prompt(view),
+        prompt=prompt(view, HANDS if picture.bare_hands else CONTROLLERS),
         review=view.recording is Recording.REVIEW,
         operator=picture.operator,
         calibrated=view.calibrated,
@@ -73,24 +77,65 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         drops=int(recorder.get("drops", 0)),
         notices=tuple(_notices(picture, now_ns)),
         last_take=_last_take(recorder.get("last")),
+        input="hands" if picture.bare_hands else "controllers",
+        gesture=picture.gesture,
     )
 
 
-def prompt(view: View) -> str:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the operator's device is spoken of.
+
+    Attributes:
+        engage: What moves an arm.
+        reset: What leaves the e-stop.
+        label: What labels a take.
+        recording: What ends or pauses a take.
+        paused: What goes on with it.
+        start: What starts one.
+    """
+
+    engage: str
+    reset: str
+    label: str
+    recording: str
+    paused: str
+    start: str
+
+
+CONTROLLERS = Words(
+    engage="hold a grip",
+    reset="Release both grips, then hold X for 1 s.",
+    label="A: success, B: failure, X: discard.",
+    recording="A: done, B: pause.",
+    paused="B: go on, A: done.",
+    start="A: start recording.",
+)
+HANDS = Words(
+    engage="hold thumb and middle finger together",
+    reset="Open both hands, turn the left palm to your face, keep the index pinch 2 s.",
+    label="Right palm, index: success, middle: failure. Left palm, index: discard.",
+    recording="Right palm, index: done, middle: pause.",
+    paused="Right palm, middle: go on, index: done.",
+    start="Right palm to your face, index pinch: start recording.",
+)
+
+
+def prompt(view: View, words: Words = CONTROLLERS) -> str:
     """What the operator should do next: the first line that applies."""
     engaged = any(view.engaged)
     lines = (
-        (view.motion is Motion.ESTOP, "Emergency stop. Release both grips, then hold X for 1 s."),
+        (view.motion is Motion.ESTOP, f"Emergency stop. {words.reset}"),
         (view.motion is Motion.HOMING, "The robot goes home."),
-        (view.recording is Recording.REVIEW, "How was it? A: success, B: failure, X: discard."),
+        (view.recording is Recording.REVIEW, f"How was it? {words.label}"),
         (view.recording is Recording.COUNTDOWN, "Recording starts in a moment."),
         (not view.operator_connected, "Waiting for an operator."),
-        (not engaged and not view.calibrated, "Look straight ahead, then hold a grip."),
-        (not engaged, "Hold a grip to move that arm."),
-        (view.recording is Recording.RECORDING, "Recording. A: done, B: pause."),
-        (view.recording is Recording.PAUSED, "Paused. B: go on, A: done."),
+        (not engaged and not view.calibrated, f"Look straight ahead, then {words.engage}."),
+        (not engaged, f"{words.engage.capitalize()} to move that arm."),
+        (view.recording is Recording.RECORDING, f"Recording. {words.recording}"),
+        (view.recording is Recording.PAUSED, f"Paused. {words.paused}"),
     )
-    return next((text for applies, text in lines if applies), "A: start recording.")
+    return next((text for applies, text in lines if applies), words.start)
 
 
 def _notices(picture: Picture, now_ns: int) -> list[str]:

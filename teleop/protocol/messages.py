@@ -190,6 +190,13 @@ class LastTake(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
+class GestureInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gesture of a bare hand offers, or does when `share` reaches 1."""
+
+    text: str
+    share: float = 0.0
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """The whole picture, 10 Hz and at every change.
 
@@ -212,6 +219,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         drops: Rows the recorder lost in this take.
         notices: What is wrong right now, one sentence each.
         last_take: With its verdict.
+        input: What the operator holds: prompts speak of its buttons or gestures.
+        gesture: What a bare hand's gesture is about to do, None while it does nothing.
     """
 
     motion: str
@@ -232,6 +241,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     drops: int
     notices: tuple[str, ...]
     last_take: LastTake | None
+    input: Literal["controllers", "hands"] = "controllers"
+    gesture: GestureInfo | None = None
 
 
 class Haptics(msgspec.Struct, frozen=True, kw_only=True, tag="haptics"):
