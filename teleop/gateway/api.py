@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from calibration.operator import OperatorProfile
 from recorder import Dataset, RecorderError
 from recorder.catalog import EpisodeRow
 from teleop.gateway.auth import bearer_token, token_matches
@@ -56,6 +57,7 @@ class Api:
             Route("/api/episodes", self._guarded(self.episodes)),
             Route("/api/episodes/{id}/label", self._guarded(self.label), methods=["POST"]),
             Route("/api/episodes/{id}/discard", self._guarded(self.discard), methods=["POST"]),
+            Route("/api/calibration", self._guarded(self.calibration), methods=["POST"]),
             Route("/api/session/{name}", self._guarded(self.session), methods=["POST"]),
         ]
 
@@ -132,6 +134,19 @@ class Api:
         except RecorderError as error:
             return problem(404, str(error))
         return json_response({"ok": True, "id": name})
+
+    async def calibration(self, request: Request) -> Response:
+        """Adopt an operator profile, as stored with takes: a replay maps as its original did."""
+        document = await read_body(request, dict[str, Any])
+        if isinstance(document, Response):
+            return document
+        try:
+            profile = OperatorProfile.from_dict(document)
+        except (KeyError, TypeError, ValueError) as error:
+            return problem(400, f"not an operator profile: {error!r}")
+        now_ns = time.monotonic_ns()
+        self._hub.adopt(profile, now_ns)
+        return json_response({"ok": True, "status": self._hub.status(now_ns)})
 
     async def session(self, request: Request) -> Response:
         """Ask something of the session."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from calibration.errors import CalibrationError
+from calibration.operator import OperatorProfile
 from teleop.bindings import Bindings, ButtonReader
 from teleop.effects import (
     Asked,
@@ -33,8 +34,10 @@ from teleop.gateway.client import Client
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders, refusal
+from teleop.gateway.pictures import video_message
 from teleop.gateway.serving import Serving
 from teleop.gateway.status import Picture, Seen, build_status
+from teleop.gateway.tips import TipWatch
 from teleop.gateway.topics import Heard, Outputs
 from teleop.intents import Intent, IntentArgs
 from teleop.motion import STALE_NS
@@ -44,7 +47,6 @@ from teleop.protocol import (
     ClaimGranted,
     ClaimRefused,
     CloseCode,
-    Codec,
     HelloReceived,
     IntentAsked,
     Latency,
@@ -55,12 +57,10 @@ from teleop.protocol import (
     RoundTrip,
     Status,
     TrackingReceived,
-    VideoPicture,
     Welcome,
     encode_message,
-    encode_video,
 )
-from teleop.samples import CAMERA_HEADER, SESSION_STATE, RobotStatus
+from teleop.samples import SESSION_STATE, RobotStatus
 from teleop.session import Session
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Hub:
         self._latency = LatencyMeter()
         self._health: dict[str, int] = {}
         self._robot_status = RobotStatus.OK
-        self._residual_m = (0.0, 0.0)
+        self._tips = TipWatch(serving.forward)
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
         self._state = np.zeros(1, SESSION_STATE)[0]
         self._next_state_ns = 0
@@ -262,6 +262,11 @@ class Hub:
         """Ask something of the session; returns why not, if it was refused."""
         return self._feed(Asked(intent, args, by), now_ns)
 
+    def adopt(self, profile: OperatorProfile, now_ns: int) -> None:
+        """Take a calibration that is known from elsewhere; arms that follow keep theirs."""
+        self._neutral.adopt(profile)
+        self._feed(Calibrated(), now_ns)
+
     # --------------------------------------------------------------- session
     def _feed(self, event: Input, now_ns: int) -> Refused | None:
         return self._carry_out(self.session.handle(event, now_ns), now_ns)
@@ -332,8 +337,7 @@ class Hub:
             report = self._orders.recorder_reported(heard.recorder, now_ns)
             self._feed(report, now_ns)
         if heard.solution is not None:
-            left, right = heard.solution["residual"][:2, 0]
-            self._residual_m = (float(left), float(right))
+            self._tips.hear(heard.solution)
         if heard.qpos is not None:
             self.qpos = heard.qpos
         self._latency.add(heard.commands)
@@ -352,18 +356,9 @@ class Hub:
         stream_id = self._stream_ids.get(name)
         if stream_id is None or not any(name in client.streams for client in self.clients):
             return
-        header = np.frombuffer(message, CAMERA_HEADER, count=1)[0]
-        picture = VideoPicture(
-            stream_id,
-            Codec(int(header["codec"])),
-            bool(header["key"]) or header["codec"] == Codec.JPEG,
-            int(header["seq"]) & 0xFFFFFFFF,
-            int(header["t_ns"]),
-            message[CAMERA_HEADER.itemsize :],
-        )
-        data = encode_video(picture)
+        seq, data = video_message(stream_id, message)
         for client in self.clients:
-            client.post_picture(name, picture.seq, data)
+            client.post_picture(name, seq, data)
 
     # ---------------------------------------------------------------- status
     def status(self, now_ns: int) -> Status:
@@ -390,7 +385,8 @@ class Hub:
             recorder=self.recorder,
             health=self._health,
             robot_status=self._robot_status,
-            residual_m=self._residual_m,
+            residual_m=self._tips.residual_m,
+            tips=self._tips.poses(),
             bare_hands=self._buttons.bare,
             gesture=gesture_info(self._buttons, session.view(), now_ns),
         )

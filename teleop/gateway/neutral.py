@@ -73,6 +73,11 @@ class Neutral:
         self._save(self.profile)
         return self.profile
 
+    def adopt(self, profile: OperatorProfile) -> None:
+        """Use a profile that was captured elsewhere; the operator's own stays as it is."""
+        self.profile = profile
+        self.T_robot_stage = matrix_to_pose(profile.T_robot_stage)
+
     def _with_known_reach(self, profile: OperatorProfile) -> OperatorProfile:
         """A reach measured earlier is better than one guessed from the head's height."""
         known = self._known

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from teleop.gateway.tips import Forward, no_tips
 from teleop.protocol import Limits, RigInfo, StreamInfo
 
 
@@ -23,6 +24,7 @@ class Serving:
         task: Language instruction.
         operator: Operator name.
         limits: What to accept from one client.
+        forward: Kinematics of the robot, joints in the order of `rig.joint_names`.
     """
 
     token: str
@@ -33,3 +35,4 @@ class Serving:
     task: str = ""
     operator: str = ""
     limits: Limits = field(default_factory=Limits)
+    forward: Forward = no_tips

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from teleop.effects import View
+from teleop.gateway.tips import Pose7
 from teleop.protocol import GestureInfo, LastTake, Latency, OperatorInfo, Status, TrackingInfo
 from teleop.protocol.messages import TrackingWord
 from teleop.samples import Motion, Recording, RobotStatus
@@ -33,6 +34,7 @@ class Picture:
         health: Time of the newest heartbeat, by process [ns].
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
+        tips: Commanded poses of the tips, robot root.
         bare_hands: The operator has no controllers.
         gesture: What a gesture is about to do.
     """
@@ -50,6 +52,7 @@ class Picture:
     health: Mapping[str, int] = field(default_factory=dict)
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
+    tips: Mapping[str, Pose7] = field(default_factory=dict)
     bare_hands: bool = False
     gesture: GestureInfo | None = None
 
@@ -79,6 +82,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         last_take=_last_take(recorder.get("last")),
         input="hands" if picture.bare_hands else "controllers",
         gesture=picture.gesture,
+        tips=dict(picture.tips),
     )
 
 

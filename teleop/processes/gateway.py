@@ -92,6 +92,7 @@ class Gateway:
                 control_rate_hz=config.control_rate_hz,
                 task=config.task,
                 operator=config.operator,
+                forward=rig.forward,
             ),
             outputs,
             session,

@@ -17,6 +17,7 @@ PingId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 ClientKind = Literal["webxr", "openxr", "console", "replay", "synthetic"]
 Role = Literal["operator", "watcher"]
 Side = Literal["left", "right"]
+Pose7 = tuple[float, float, float, float, float, float, float]
 TrackingWord = Literal["ok", "lost", "absent"]
 
 
@@ -220,6 +221,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         notices: What is wrong right now, one sentence each.
         last_take: With its verdict.
         input: What the operator holds: prompts speak of its buttons or gestures.
+        tips: Commanded pose of each tip, `[px, py, pz, qx, qy, qz, qw]` in the robot root.
         gesture: What a bare hand's gesture is about to do, None while it does nothing.
     """
 
@@ -242,6 +244,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     notices: tuple[str, ...]
     last_take: LastTake | None
     input: Literal["controllers", "hands"] = "controllers"
+    tips: dict[str, Pose7] = {}
     gesture: GestureInfo | None = None
 
 
