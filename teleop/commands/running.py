@@ -29,6 +29,7 @@ def run(
     tls: bool = False,
     render: Literal["auto", "cpu", "gpu"] = "auto",
     countdown_s: float = 0.0,
+    clutch: Literal["rig", "relative", "absolute"] = "rig",
     seed: int = 0,
 ) -> int:
     """Serve a rig until stopped: console page at /, headset page at /xr.
@@ -44,6 +45,7 @@ def run(
         tls: Serve https (needed by headset browsers that do not use localhost).
         render: Render profile of simulated cameras.
         countdown_s: Seconds between asking for a take and its start.
+        clutch: How hands move the arms: relative to where both were, or to where the hands are.
         seed: Seed of the simulated scene.
     """
     from teleop.supervisor import Supervisor
@@ -61,6 +63,7 @@ def run(
         tls=tls,
         render=render,
         countdown_s=countdown_s,
+        clutch="" if clutch == "rig" else clutch,
         seed=seed,
     )
     stop = _stop_on_signals()

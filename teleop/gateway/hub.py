@@ -26,8 +26,8 @@ from teleop.effects import (
     OperatorLeft,
     Refused,
     RobotReported,
-    Tracked,
 )
+from teleop.gateway.aligning import Aligning
 from teleop.gateway.auth import token_matches
 from teleop.gateway.claim import Claim
 from teleop.gateway.client import Client
@@ -111,6 +111,8 @@ class Hub:
         self._health: dict[str, int] = {}
         self._robot_status = RobotStatus.OK
         self._tips = TipWatch(serving.forward)
+        self.aligning = Aligning(neutral, self._tips, serving.geometry, serving.clutch)
+        session.choose_clutch(self.aligning.absolute)
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
         self._state = np.zeros(1, SESSION_STATE)[0]
         self._next_state_ns = 0
@@ -235,18 +237,12 @@ class Hub:
         self._frame = frame
         self.frames += 1
         tracked, asked = self._buttons.read(frame, self.session.view(), now_ns)
-        self._see(tracked, now_ns)
-        self._feed(tracked, now_ns)
+        self._seen.see(tracked, now_ns)
+        self._feed(self.aligning.judge(tracked, frame, self.session.view(), now_ns), now_ns)
         for request in asked:
             self._feed(request, now_ns)
         self._publish_state(now_ns)
         self._outputs.operator_frame.send(frame)
-
-    def _see(self, tracked: Tracked, now_ns: int) -> None:
-        seen, (left, right) = self._seen, tracked.hands_valid
-        seen.head_ns = now_ns if tracked.head_valid else seen.head_ns
-        seen.left_ns = now_ns if left else seen.left_ns
-        seen.right_ns = now_ns if right else seen.right_ns
 
     # --------------------------------------------------------------- intents
     def _intent_of(self, client: Client, intent: Intent, args: IntentArgs, now_ns: int) -> None:
@@ -322,6 +318,7 @@ class Hub:
         row["T_robot_stage"] = self._neutral.T_robot_stage
         row["reach_scale"] = self._neutral.reach_scale
         row["home_count"] = view.home_count
+        self.aligning.put(row)
         self._outputs.session_state.send(row)
         self._next_state_ns = now_ns + STATE_PERIOD_NS
 
@@ -388,6 +385,8 @@ class Hub:
             residual_m=self._tips.residual_m,
             tips=self._tips.poses(),
             bare_hands=self._buttons.bare,
+            absolute=self.aligning.absolute,
+            alignment=self.aligning.infos(session.view()),
             gesture=gesture_info(self._buttons, session.view(), now_ns),
         )
         return build_status(picture, now_ns)

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from teleop.effects import View
+from teleop.effects import Tracked, View
 from teleop.gateway.tips import Pose7
-from teleop.protocol import GestureInfo, LastTake, Latency, OperatorInfo, Status, TrackingInfo
+from teleop.protocol import (
+    AlignmentInfo,
+    GestureInfo,
+    LastTake,
+    Latency,
+    OperatorInfo,
+    Status,
+    TrackingInfo,
+)
 from teleop.protocol.messages import TrackingWord
 from teleop.samples import Motion, Recording, RobotStatus
 
@@ -35,6 +43,8 @@ class Picture:
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
         tips: Commanded poses of the tips, robot root.
+        absolute: Clutches are absolute.
+        alignment: Hands whose arms do not follow, with an absolute clutch.
         bare_hands: The operator has no controllers.
         gesture: What a gesture is about to do.
     """
@@ -53,6 +63,8 @@ class Picture:
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
     tips: Mapping[str, Pose7] = field(default_factory=dict)
+    absolute: bool = False
+    alignment: tuple[AlignmentInfo, ...] = ()
     bare_hands: bool = False
     gesture: GestureInfo | None = None
 
@@ -81,6 +93,8 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         notices=tuple(_notices(picture, now_ns)),
         last_take=_last_take(recorder.get("last")),
         input="hands" if picture.bare_hands else "controllers",
+        clutch="absolute" if picture.absolute else "relative",
+        alignment=picture.alignment,
         gesture=picture.gesture,
         tips=dict(picture.tips),
     )
@@ -157,6 +171,13 @@ def _notices(picture: Picture, now_ns: int) -> list[str]:
     ):
         if engaged and residual > OUT_OF_REACH_M:
             notices.append(f"The {side} hand is out of reach.")
+    if picture.view.motion is Motion.ALIGNING:
+        notices += [
+            f"{hand.side.capitalize()} hand to its marker: {100 * hand.distance_m:.0f} cm, "
+            f"{hand.angle_deg:.0f}°: {hand.direction}."
+            for hand in picture.alignment
+            if hand.direction
+        ]
     error = ((picture.recorder or {}).get("last") or {}).get("error")
     if error:
         notices.append(f"The recorder says: {error}")
@@ -178,6 +199,13 @@ class Seen:
     head_ns: int | None = None
     left_ns: int | None = None
     right_ns: int | None = None
+
+    def see(self, tracked: Tracked, now_ns: int) -> None:
+        """Take a frame."""
+        left, right = tracked.hands_valid
+        self.head_ns = now_ns if tracked.head_valid else self.head_ns
+        self.left_ns = now_ns if left else self.left_ns
+        self.right_ns = now_ns if right else self.right_ns
 
     def words(self, now_ns: int) -> TrackingInfo:
         """One word a device."""

@@ -47,9 +47,10 @@ class TipWatch:
 
     def poses(self) -> dict[str, Pose7]:
         """`matrices` as `[px, py, pz, qx, qy, qz, qw]`, for messages."""
-        return {tip: _pose7(T) for tip, T in self.matrices().items()}
+        return {tip: pose7(T) for tip, T in self.matrices().items()}
 
 
-def _pose7(T_robot_tip: Array) -> Pose7:
-    px, py, pz, qx, qy, qz, qw = (round(v, 6) for v in matrix_to_pose(T_robot_tip).tolist())
+def pose7(T_a_b: Array) -> Pose7:
+    """Pose of a matrix (4, 4), for messages."""
+    px, py, pz, qx, qy, qz, qw = (round(v, 6) for v in matrix_to_pose(T_a_b).tolist())
     return px, py, pz, qx, qy, qz, qw

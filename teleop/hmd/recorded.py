@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recorder import Episode
+from retarget.absolute import BLEND_NS
 from teleop.errors import TeleopError
 from teleop.protocol import (
     HEAD_BIT,
@@ -98,6 +99,7 @@ class Followed:
         target: (n, 2, 7) `T_robot_tip` asked for, NaN where the frame has no target of its own.
         opening: (n, 2) gripper opening asked for, NaN likewise.
         T_robot_stage: (n, 7) calibrated map in force, NaN where no session was recorded.
+        absolute: (n,) the clutch was absolute.
         reach_scale: (n,) robot metres per operator metre, NaN likewise.
     """
 
@@ -106,6 +108,27 @@ class Followed:
     opening: npt.NDArray[np.float64]
     T_robot_stage: npt.NDArray[np.float64]
     reach_scale: npt.NDArray[np.float64]
+    absolute: Flags
+
+    def meaning(self, i: int, k: int, t_ns: npt.NDArray[np.int64]) -> int:
+        """Frame whose target says what the hand of arm k means from frame i on.
+
+        That is frame i itself, but for an absolute clutch whose offset fades first.
+
+        Args:
+            i: Frame from which the arm follows.
+            k: Arm, 0 left, 1 right.
+            t_ns: Times of the frames [ns].
+        """
+        if not self.absolute[i]:
+            return i
+        meant = i
+        for j in range(i, len(t_ns)):
+            if not self.arm[j, k] or t_ns[meant] - t_ns[i] >= BLEND_NS:
+                break
+            if not np.isnan(self.target[j, k]).any():
+                meant = j
+        return meant
 
 
 def followed(episode: Episode, frames: Rows) -> Followed:
@@ -117,6 +140,7 @@ def followed(episode: Episode, frames: Rows) -> Followed:
         np.full((n, 2), np.nan),
         np.full((n, 7), np.nan),
         np.full(n, np.nan),
+        np.zeros(n, dtype=np.bool_),
     )
     if "session" in episode.streams and len(episode.stream("session")):
         session = episode.stream("session")
@@ -124,6 +148,8 @@ def followed(episode: Episode, frames: Rows) -> Followed:
         at = np.searchsorted(session.t_ns, frames["t_receive_ns"], side="right") - 1
         rows = session.rows()[np.maximum(at, 0)]
         found.arm[:] = rows["engaged"]
+        if "clutch" in (rows.dtype.names or ()):
+            found.absolute[:] = rows["clutch"] == 1
         found.T_robot_stage[:], found.reach_scale[:] = rows["T_robot_stage"], rows["reach_scale"]
     if "target" in episode.streams and len(episode.stream("target")):
         _read_targets(found, frames, episode.stream("target").rows())

@@ -155,8 +155,10 @@ class ReplayOperator:
         return asdict(self._result)
 
     async def _prepare(self) -> None:
-        """Robot home and, where the original names its scene, objects as they were."""
+        """Relative clutch, robot home and, where the original names its scene, objects as then."""
         await self._rest(lambda: self._client.status is not None, "the robot's state", 10.0)
+        if self._client.status is not None and self._client.status.clutch != "relative":
+            await self._api.post("/api/clutch", {"mode": "relative"})
         await self._client.event(Intent.HOME)
         await self._hold_still(0.3, 0)
         await self._rest(lambda: self._motion("idle"), "the robot to go home", 30.0)
@@ -262,8 +264,9 @@ class ReplayOperator:
 
     def _closing(self, i: int, k: int) -> Shown | None:
         """Where the clutch of an arm has to close; None where that is not known."""
-        hand = hand_sample(self._frames[i], SIDES[k])
-        target, status = self._followed.target[i, k], self._client.status
+        j = self._followed.meaning(i, k, self._frames["t_receive_ns"])
+        hand = hand_sample(self._frames[j], SIDES[k])
+        target, status = self._followed.target[j, k], self._client.status
         welcome = self._client.welcome
         tip = None if status is None else status.tips.get(f"{SIDES[k]}_wrist")
         same = welcome is not None and welcome.rig.name == self._attributes.get("rig")
@@ -276,7 +279,8 @@ class ReplayOperator:
             pose_to_matrix(target),
             pose_to_matrix(tip),
         )
-        return Shown(T_stage_hand, self._trigger_before(hand.trigger, i, k))
+        trigger = self._hand_at(i, k).trigger
+        return Shown(T_stage_hand, self._trigger_before(trigger, i, k))
 
     def _trigger_before(self, trigger: float, i: int, k: int) -> float:
         """A trigger that takes the gripper over on its way to the recorded one, if that did."""

@@ -15,6 +15,7 @@ from teleop.protocol.connection import (
     TrackingReceived,
 )
 from teleop.protocol.messages import (
+    AlignmentInfo,
     Claim,
     ClaimGranted,
     ClaimRefused,
@@ -71,6 +72,7 @@ __all__ = [
     "SUBPROTOCOL",
     "TRACKING_TYPE",
     "VIDEO_TYPE",
+    "AlignmentInfo",
     "Claim",
     "ClaimAsked",
     "ClaimGranted",

@@ -198,6 +198,24 @@ class GestureInfo(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 0.0
 
 
+class AlignmentInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a hand is from where an absolute clutch closes.
+
+    Attributes:
+        side: Which hand.
+        distance_m: To its place [m].
+        angle_deg: To its orientation [deg].
+        direction: Where to go, as the operator faces; empty when near enough.
+        ghost: Pose in STAGE, `[px, py, pz, qx, qy, qz, qw]`, where grip or palm must be.
+    """
+
+    side: Side
+    distance_m: float
+    angle_deg: float
+    direction: str
+    ghost: Pose7
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """The whole picture, 10 Hz and at every change.
 
@@ -222,6 +240,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         last_take: With its verdict.
         input: What the operator holds: prompts speak of its buttons or gestures.
         tips: Commanded pose of each tip, `[px, py, pz, qx, qy, qz, qw]` in the robot root.
+        clutch: How hands map to tips.
+        alignment: With an absolute clutch, hands whose arms do not follow yet.
         gesture: What a bare hand's gesture is about to do, None while it does nothing.
     """
 
@@ -245,6 +265,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     last_take: LastTake | None
     input: Literal["controllers", "hands"] = "controllers"
     tips: dict[str, Pose7] = {}
+    clutch: Literal["relative", "absolute"] = "relative"
+    alignment: tuple[AlignmentInfo, ...] = ()
     gesture: GestureInfo | None = None
 
 

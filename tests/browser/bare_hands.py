@@ -1,4 +1,4 @@
-"""Gestures for the emulator's hands: it knows an open hand and an index pinch, a person knows more."""
+"""Gestures for the emulator's hands, which know an open hand and an index pinch only."""
 
 from __future__ import annotations
 
