@@ -267,7 +267,7 @@ def test_hud_shows_the_emergency_stop(immersive: Page, gateway: FakeGateway) -> 
 
 
 def test_a_marker_shows_where_a_hand_must_be(immersive: Page, gateway: FakeGateway) -> None:
-    amber = (190, 120, 0)
+    amber = (217, 138, 0)
     before = colour_count(screen(immersive), amber)
     ghost = (0.1, 1.5, -0.6, 0.0, 0.0, 0.0, 1.0)
     far = protocol.AlignmentInfo(

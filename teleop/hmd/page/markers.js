@@ -7,11 +7,11 @@ import { multiply, placed, rigid } from "./matrix.js";
 import { plainTexture } from "./texture.js";
 
 const SIDES = Object.freeze(["left", "right"]);
-/** Premultiplied rgba. */
+/** rgba; over a busy picture only opaque markers are seen. */
 const COLOURS = Object.freeze({
-  hand: [200, 200, 200, 200],
-  far: [190, 120, 0, 200],
-  near: [25, 140, 75, 200],
+  hand: [235, 235, 235, 255],
+  far: [217, 138, 0, 255],
+  near: [31, 157, 85, 255],
 });
 const LYING = rigid({ x: -Math.SQRT1_2, y: 0, z: 0, w: Math.SQRT1_2 }, { x: 0, y: 0, z: 0 });
 const SIDEWAYS = rigid({ x: 0, y: Math.SQRT1_2, z: 0, w: Math.SQRT1_2 }, { x: 0, y: 0, z: 0 });
@@ -41,7 +41,6 @@ export function alignmentMarkers(status, sample) {
 }
 
 export class MarkerPainter {
-  #gl;
   #quad;
   #textures = {};
 
@@ -50,7 +49,6 @@ export class MarkerPainter {
    * @param {(texture: WebGLTexture, mvp: Float32Array) => void} quad draws a textured quad
    */
   constructor(gl, quad) {
-    this.#gl = gl;
     this.#quad = quad;
     for (const [kind, rgba] of Object.entries(COLOURS)) {
       this.#textures[kind] = plainTexture(gl, rgba);
@@ -62,11 +60,7 @@ export class MarkerPainter {
    * @param {Marker} marker
    */
   draw(clip, { pose: [px, py, pz, x, y, z, w], kind }) {
-    const gl = this.#gl;
     const frame = multiply(clip, rigid({ x, y, z, w }, { x: px, y: py, z: pz }));
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     for (const part of PARTS) this.#quad(this.#textures[kind], multiply(frame, part));
-    gl.disable(gl.BLEND);
   }
 }
