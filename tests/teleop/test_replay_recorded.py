@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recorder import Dataset, StreamSpec
 from retarget.clutch import Clutch
 from retarget.frames import distance, exp3
-from teleop.hmd.recorded import followed, hand_for, operator_frames
+from teleop.hmd.recorded import Followed, followed, hand_for, operator_frames
 from teleop.hmd.shown import SQUEEZED, hold, stand_in
 from teleop.protocol import empty_frame
 from teleop.recording import operator_channels, split_operator
@@ -101,6 +101,19 @@ def test_a_frame_that_control_skipped_is_followed_as_the_one_before(tmp_path: Pa
 
 def test_without_targets_the_session_says_which_arms_followed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.flatnonzero(recorded(tmp_path, slice(2, 8), [])), range(2, 8))
+
+
+def test_an_absolute_hand_means_its_target_once_the_offset_has_faded() -> None:
+    n, arm = 400, np.zeros((400, 2), dtype=np.bool_)
+    arm[10:350, 0] = arm[10:60, 1] = True
+    targets = np.where(arm[:, :, None], np.zeros((n, 2, 7)), np.nan)
+    stage, scale = np.zeros((n, 7)), np.ones(n)
+    t_ns = np.arange(n) * 10 * MS
+    for absolute, left, right in ((False, 10, 10), (True, 110, 59)):
+        mode = np.full(n, absolute)
+        found = Followed(arm, targets, np.zeros((n, 2)), stage, scale, mode)
+        assert found.meaning(10, 0, t_ns) == left
+        assert found.meaning(10, 1, t_ns) == right  # let go before: the last there is
 
 
 @pytest.mark.parametrize("squeeze", [0.0, 0.4, 0.9, 1.0])
