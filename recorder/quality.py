@@ -118,6 +118,10 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
+def _span(found: Sequence[float]) -> str:
+    return f"{found[0]:.1f} to {found[-1]:.1f}"
+
+
 def check_episode(episode: Episode, thresholds: Thresholds | None = None) -> QualityReport:
     """Check one finished episode."""
     return _Check(episode, thresholds or Thresholds()).run()
@@ -191,10 +195,30 @@ class _Check:
             found["missing"] = checks.missing_numbers(camera.seq)
             self.metrics["cameras"][name] = found
             if len(camera):
-                label = f"camera {name}"
-                self.judge_timing(label, camera.rate_hz, found, self.limits.picture_error)
+                self.judge_timing(f"camera {name}", camera.rate_hz, found, (None, None))
             else:
                 self.add("fail", "empty", f"camera {name} has no pictures")
+        self.camera_rates()
+
+    def camera_rates(self) -> None:
+        """One finding for all cameras of a nominal rate that missed it: they share the cause."""
+        rates = {name: found["rate_hz"] for name, found in self.metrics["cameras"].items()}
+        late: dict[float, list[str]] = {}
+        for name, camera in self.cameras.items():
+            nominal = camera.rate_hz
+            if nominal > 0 and len(camera) > 1 and self._camera_off(rates[name], nominal):
+                late.setdefault(nominal, []).append(name)
+        for nominal, names in late.items():
+            found = sorted(rates[name] for name in names)
+            span = f"{found[0]:.1f}" if found[-1] - found[0] < 0.1 else _span(found)
+            which = f"camera {names[0]}" if len(names) == 1 else f"{len(names)} cameras"
+            error = max(abs(rate_hz / nominal - 1.0) for rate_hz in found)
+            what = f"{which} at {span} Hz of {nominal:g}: off by"
+            self.above("rate", what, error, self.limits.picture_error)
+
+    def _camera_off(self, rate_hz: float, nominal: float) -> bool:
+        limits = [limit for limit in self.limits.picture_error if limit is not None]
+        return bool(limits) and abs(rate_hz / nominal - 1.0) > min(limits)
 
     def judge_timing(
         self, name: str, nominal: float, found: dict[str, float], rate: tuple[Any, Any]

@@ -4,6 +4,7 @@
 [bindings]
 deadman = "squeeze"            # of each side, held
 hold_s = 1.0                   # from when on a press is a hold
+bare_hands = true              # gestures stand for buttons where there is no controller
 [bindings.right]
 primary = { press = "record_toggle", review_press = "save_success" }
 secondary = { press = "pause_toggle", review_press = "save_failure" }
@@ -14,6 +15,9 @@ primary = { hold = "reset_or_home", review_tap = "discard" }
 A button named in the rig replaces that button's whole entry; `{}` frees it. `press` acts when the
 button goes down, `hold` once it was down for `hold_s`, `tap` when it comes up before that; a
 `review_` gesture replaces the plain one while a take waits for its label.
+
+A bare hand has a deadman and the buttons primary and secondary by its gestures
+(`teleop.gestures`); they do what the controller's do. Both fists are the e-stop.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from typing import Any, Literal
 
 from teleop.effects import Asked, Pair, Tracked, View
 from teleop.errors import BindingError
+from teleop.gestures import FistReader, HandReader, hand_shape
 from teleop.intents import Intent, IntentArgs
 from teleop.protocol import (
     HEAD_BIT,
@@ -67,6 +72,14 @@ CONTROLLER_BITS: tuple[tuple[SideName, int, int], ...] = (
     ("left", LEFT_CONTROLLER_BIT, LEFT_HAND_BIT),
     ("right", RIGHT_CONTROLLER_BIT, RIGHT_HAND_BIT),
 )
+BUTTON_NAMES: dict[tuple[SideName, Button], str] = {
+    ("left", Button.PRIMARY): "left X",
+    ("left", Button.SECONDARY): "left Y",
+    ("right", Button.PRIMARY): "right A",
+    ("right", Button.SECONDARY): "right B",
+}
+"""As they are printed on the controllers."""
+PALM_FINGERS = {Button.PRIMARY: "index", Button.SECONDARY: "middle"}
 # Plain integers: operators of `IntFlag` members cost a microsecond each, on every message.
 _SQUEEZE, _KNOWN_BUTTONS, _VALID = int(Button.SQUEEZE), 0x3F, int(Tracking.VALID)
 SQUEEZE_ON, SQUEEZE_OFF = 0.7, 0.3
@@ -81,11 +94,13 @@ class Bindings:
         actions: Action by (side, button, gesture).
         deadman: Button that must be held for its arm to follow.
         hold_ns: From when on a press is a hold [ns].
+        bare_hands: Gestures count where there is no controller.
     """
 
     actions: Mapping[tuple[SideName, Button, str], str]
     deadman: Button = Button.SQUEEZE
     hold_ns: int = 1_000_000_000
+    bare_hands: bool = True
 
     @classmethod
     def from_rig(cls, section: Mapping[str, Any] | None = None) -> Bindings:
@@ -100,6 +115,9 @@ class Bindings:
         hold_s = section.pop("hold_s", 1.0)
         if not isinstance(hold_s, (int, float)) or not 0.1 <= hold_s <= 10.0:
             raise BindingError(f"bindings.hold_s must be 0.1 to 10 seconds, got {hold_s!r}")
+        bare_hands = section.pop("bare_hands", True)
+        if not isinstance(bare_hands, bool):
+            raise BindingError(f"bindings.bare_hands must be true or false, got {bare_hands!r}")
         actions: dict[tuple[SideName, Button, str], str] = {}
         for side, defaults in DEFAULTS.items():
             table = {**defaults, **section.pop(side, {})}
@@ -113,7 +131,15 @@ class Bindings:
             raise BindingError(f"{deadman.name} is the deadman; it cannot have another meaning")
         if Intent.ESTOP not in actions.values():
             raise BindingError("bindings leave no button for estop; bind one to it")
-        return cls(actions, deadman, round(hold_s * 1e9))
+        return cls(actions, deadman, round(hold_s * 1e9), bare_hands)
+
+    def action(self, side: SideName, button: Button, gesture: str, view: View) -> str | None:
+        """Action of a gesture in the present state, None when it has none."""
+        if view.recording is Recording.REVIEW:
+            review = self.actions.get((side, button, f"review_{gesture}"))
+            if review is not None:
+                return review
+        return self.actions.get((side, button, gesture))
 
 
 def _button(name: object) -> Button:
@@ -138,13 +164,25 @@ class _ButtonState:
 
 @dataclass(slots=True)
 class ButtonReader:
-    """Edges and hold times of one client's buttons.
+    """Edges and hold times of one client's buttons, and of the gestures that stand for them.
 
     A button that is already down when its controller appears means nothing until it was released,
-    except for the e-stop: that one is better given once too often.
+    except for the e-stop: that one is better given once too often. A deadman that is held while
+    its side changes between controller and bare hand means nothing until it was released either.
+
+    Attributes:
+        hands: Gestures by side.
+        bare: The newest frame showed a bare hand and no controller.
     """
 
     bindings: Bindings
+    hands: dict[SideName, HandReader] = field(
+        default_factory=lambda: {"left": HandReader(), "right": HandReader()}
+    )
+    bare: bool = False
+    _fists: FistReader = field(default_factory=FistReader)
+    _kinds: dict[SideName, str] = field(default_factory=dict)
+    _spent: set[SideName] = field(default_factory=set)
     _known: set[SideName] = field(default_factory=set)
     _buttons: dict[tuple[SideName, Button], _ButtonState] = field(default_factory=dict)
     _squeezed: dict[SideName, bool] = field(default_factory=dict)
@@ -161,14 +199,25 @@ class ButtonReader:
         asked: list[Asked] = []
         has_buttons, deadman = [False, False], [False, False]
         presence = int(frame["presence"])
-        for index, (side, bit, _) in enumerate(CONTROLLER_BITS):
-            if not presence & bit:
+        for index, (side, bit, hand_bit) in enumerate(CONTROLLER_BITS):
+            if presence & bit:
+                self.hands[side].lost(now_ns)
+                down = self._down(side, frame[f"{side}_controller"])
+                held, kind = bool(down & self.bindings.deadman.value), "controller"
+            elif presence & hand_bit and self._read_hand(frame, side, now_ns):
+                down, held, kind = self.hands[side].buttons, self.hands[side].deadman, "hand"
+            else:
+                self.hands[side].lost(now_ns)
                 self._known.discard(side)
                 continue
             has_buttons[index] = True
-            down = self._down(side, frame[f"{side}_controller"])
-            deadman[index] = bool(down & self.bindings.deadman.value)
+            deadman[index] = self._fresh(side, kind, held)
             asked += self._gestures(side, down, view, now_ns)
+        self.bare = not presence & (LEFT_CONTROLLER_BIT | RIGHT_CONTROLLER_BIT) and bool(
+            presence & (LEFT_HAND_BIT | RIGHT_HAND_BIT)
+        )
+        if self._fists.read(all(hand.fist for hand in self.hands.values()), now_ns):
+            asked.append(Asked(Intent.ESTOP, by="both fists"))
         tracked = Tracked(
             t_pose_ns=int(frame["t_ns"]),
             head_valid=bool(presence & HEAD_BIT) and _valid(int(frame["head_flags"])),
@@ -177,6 +226,27 @@ class ButtonReader:
             deadman=(deadman[0], deadman[1]),
         )
         return tracked, asked
+
+    def _read_hand(self, frame: Any, side: SideName, now_ns: int) -> bool:
+        """Take a bare hand; whether its gestures can be read."""
+        hand, reader = frame[f"{side}_hand"], self.hands[side]
+        if not (self.bindings.bare_hands and _valid(int(hand["flags"]))):
+            return False
+        knows_head = int(frame["presence"]) & HEAD_BIT and _valid(int(frame["head_flags"]))
+        head = frame["head"] if knows_head else None
+        reader.read(hand_shape(hand["joints"], head, side), now_ns)
+        return True
+
+    def _fresh(self, side: SideName, kind: str, held: bool) -> bool:
+        """The deadman, unless it has been held since its side was another kind of device."""
+        before = self._kinds.get(side, kind)
+        self._kinds[side] = kind
+        if before != kind:
+            self._spent.add(side)
+            self._known.discard(side)
+        if not held:
+            self._spent.discard(side)
+        return held and side not in self._spent
 
     def _down(self, side: SideName, controller: Any) -> int:
         down = int(controller["buttons"]) & _KNOWN_BUTTONS
@@ -197,13 +267,19 @@ class ButtonReader:
             state = self._buttons.setdefault((side, button), _ButtonState())
             is_down = bool(down & button.value)
             gesture = self._gesture(state, is_down, first, now_ns)
-            action = self._action(side, button, gesture, view) if gesture else None
+            action = self.bindings.action(side, button, gesture, view) if gesture else None
             if first and is_down:
-                pressed = self._action(side, button, "press", view)
+                pressed = self.bindings.action(side, button, "press", view)
                 action = pressed if pressed == Intent.ESTOP else None
             if action:
-                asked += resolve(action, view, f"{side} {str(button.name).lower()}")
+                asked += resolve(action, view, self._name(side, button))
         return asked
+
+    def _name(self, side: SideName, button: Button) -> str:
+        """A button as the operator knows it."""
+        if self._kinds.get(side) == "hand":
+            return f"{side} palm, {PALM_FINGERS.get(button, 'other')} finger"
+        return BUTTON_NAMES.get((side, button), f"{side} {str(button.name).lower()}")
 
     def _gesture(self, state: _ButtonState, down: bool, first: bool, now_ns: int) -> Gesture | None:
         if first:
@@ -223,14 +299,6 @@ class ButtonReader:
             state.down_since_ns = None
             return None if state.held else "tap"
         return None
-
-    def _action(self, side: SideName, button: Button, gesture: str, view: View) -> str | None:
-        actions = self.bindings.actions
-        if view.recording is Recording.REVIEW:
-            review = actions.get((side, button, f"review_{gesture}"))
-            if review is not None:
-                return review
-        return actions.get((side, button, gesture))
 
 
 def resolve(action: str, view: View, by: str) -> list[Asked]:

@@ -37,7 +37,14 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
 def build_app() -> tyro.extras.SubcommandApp:
     """The command tree."""
     app = tyro.extras.SubcommandApp()
-    for command in (running.run, running.demo, running.replay, data.check, data.repair):
+    for command in (
+        running.run,
+        running.demo,
+        running.replay,
+        running.operate,
+        data.check,
+        data.repair,
+    ):
         app.command(command)
     for name, (about, commands) in GROUPS.items():
         group = tyro.extras.SubcommandApp()

@@ -41,6 +41,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         cameras: Cameras to capture; empty takes those of the rig at the profile's size.
         control_rate_hz: Rate of the control grid.
         countdown_s: Seconds between asking for a take and its first row.
+        clutch: `relative` or `absolute`; empty takes the rig's `[clutch] mode`.
         seed: Seed of the simulated scene.
     """
 
@@ -58,6 +59,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     cameras: tuple[CameraConfig, ...] = ()
     control_rate_hz: int = 200
     countdown_s: float = 0.0
+    clutch: str = ""
     seed: int = 0
 
     def save(self) -> Path:

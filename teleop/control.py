@@ -15,8 +15,10 @@ import numpy.typing as npt
 from retarget import OneEuroConfig, Retargeter, Rig, Solution, Targets, Verdict
 from retarget.frames import pose_to_matrix
 from retarget.targets import TIPS
+from teleop.alignment import ArmGeometry, ClutchMode
 from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
 from teleop.following import Follower, HandSample, hand_sample, head_sample
+from teleop.motion import SideName
 from teleop.samples import SIDES, Motion, RobotStatus
 
 Array = npt.NDArray[np.float64]
@@ -91,6 +93,7 @@ class ControlCore:
         self.config = config or ControlConfig()
         self._retargeter = Retargeter(rig, self.config.rate_hz)
         self._followers = {tip: Follower(self.config.smoothing) for tip in rig.tips}
+        self._geometry = ArmGeometry.of(rig)
         self._engage_count: dict[str, int] = {}
         self._started = False
         self._grippers: Array = np.ones(len(rig.gripper_names))
@@ -277,7 +280,12 @@ class ControlCore:
         scale = scale if tip != "head" and np.isfinite(scale) and scale > 0 else 1.0
         T_robot_tip = self.rig.forward(self._retargeter.q)[tip]
         T_robot_stage = pose_to_matrix(session["T_robot_stage"])
-        follower.engage(sample, T_robot_stage, T_robot_tip, scale, self._opening(tip))
+        to_tip = None
+        if tip in WRISTS and session["clutch"] == ClutchMode.ABSOLUTE:
+            side: SideName = "left" if tip == "left_wrist" else "right"
+            eye_m = float(session["eye_height_m"])
+            to_tip = self._geometry.map(side, T_robot_stage, scale, eye_m)
+        follower.engage(sample, T_robot_stage, T_robot_tip, scale, self._opening(tip), to_tip)
 
     def _at_rest(self, tip: str) -> bool:
         """Whether the limb of a tip stands still: a clutch closed on a moving arm would pull."""

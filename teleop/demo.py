@@ -17,8 +17,7 @@ from recorder.export.lerobot import export_lerobot
 from recorder.quality import check_episode
 from teleop.config import RunConfig
 from teleop.errors import TeleopError
-from teleop.hmd.replay import ReplayOperator
-from teleop.hmd.synthetic import SyntheticOperator
+from teleop.operators import Operator, make_operator
 from teleop.report import write_report
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
@@ -57,8 +56,9 @@ def run_demo(out: Path, *, episodes: int, seed: int, console: Console) -> dict[s
         with Supervisor(config) as system:
             progress.update(bar, description="starting the system")
             system.start(on_ready=lambda _: progress.advance(bar, START / 5))
-            operator = SyntheticOperator(system.url, config.token, seed=seed)
-            _perform(system, config, operator, episodes, progress, bar)
+            options = {"seed": seed, "episodes": episodes}
+            operator = make_operator("synthetic", system.url, config.token, options)
+            _perform(system, config, operator, progress, bar)
         return _finish(out, Path(config.dataset), known, progress, bar, console)
 
 
@@ -78,15 +78,17 @@ def replay_episode(
         What the replay client counted.
     """
     recorded = Episode(episode)
+    options = {"episode": episode}
     if url:
-        return asyncio.run(ReplayOperator(recorded, url, token).perform())
+        return dict(asyncio.run(make_operator("replay", url, token, options).perform()))
     config = new_config(
         rig=str(recorded.attributes["rig"]), dataset=str(dataset.resolve()), port=0,
         task=str(recorded.attributes.get("task", "")),
     )  # fmt: skip
     with Supervisor(config) as system, console.status("replaying …"):
         system.start()
-        return asyncio.run(ReplayOperator(recorded, system.url, config.token).perform())
+        operator = make_operator("replay", system.url, config.token, options)
+        return dict(asyncio.run(operator.perform()))
 
 
 # ------------------------------------------------------------------- inside
@@ -101,8 +103,7 @@ def _progress(console: Console) -> Iterator[tuple[Progress, TaskID]]:
 def _perform(
     system: Supervisor,
     config: RunConfig,
-    operator: SyntheticOperator,
-    episodes: int,
+    operator: Operator,
     progress: Progress,
     bar: TaskID,
 ) -> None:
@@ -115,7 +116,7 @@ def _perform(
 
     def work() -> None:
         try:
-            asyncio.run(operator.perform(episodes=episodes, on_progress=show))
+            asyncio.run(operator.perform(on_progress=show))
         except (TimeoutError, TeleopError, OSError) as error:
             failure.append(error)
         finally:

@@ -29,6 +29,7 @@ class Tracked:
         hands_valid: Grip poses usable.
         has_buttons: The frame carried that controller's buttons.
         deadman: The deadman is pressed; only read where `has_buttons`.
+        aligned: The hand is where an absolute clutch may close; not read with a relative one.
     """
 
     t_pose_ns: int
@@ -36,6 +37,7 @@ class Tracked:
     hands_valid: Pair
     has_buttons: Pair
     deadman: Pair
+    aligned: Pair = (False, False)
 
 
 @dataclass(frozen=True, slots=True)

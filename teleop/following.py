@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retarget import Clutch, GripperTakeover, OneEuro, OneEuroConfig, PoseGate, Verdict
+from retarget.absolute import AbsoluteClutch, AbsoluteMap
 from retarget.frames import pose_to_matrix
 from teleop.samples import Tracking
 
@@ -84,6 +85,7 @@ class Follower:
         self._gate = PoseGate()
         self._filter = OneEuro(smoothing) if smoothing is not None else None
         self._clutch = Clutch()
+        self._absolute = AbsoluteClutch()
         self._gripper = GripperTakeover()
         self._T_robot_stage = np.eye(4)
         self._t_ns = 0
@@ -91,7 +93,7 @@ class Follower:
     @property
     def following(self) -> bool:
         """Whether the clutch is closed."""
-        return self._clutch.engaged
+        return self._clutch.engaged or self._absolute.engaged
 
     @property
     def opening(self) -> float | None:
@@ -101,6 +103,7 @@ class Follower:
     def release(self) -> None:
         """Let go; only `engage` follows again."""
         self._clutch.release()
+        self._absolute.release()
         self._gripper.release()
         self.target = None
 
@@ -111,6 +114,7 @@ class Follower:
         T_robot_tip: Array,
         scale: float,
         opening: float,
+        hand_to_tip: AbsoluteMap | None = None,
     ) -> bool:
         """Take the hand and the tip as belonging together from now on.
 
@@ -123,6 +127,7 @@ class Follower:
             T_robot_tip: (4, 4) where the tip is commanded to be.
             scale: Robot metres per operator metre.
             opening: The gripper's commanded opening.
+            hand_to_tip: Closes the absolute clutch instead of the relative one.
 
         Returns:
             False when the pose cannot be used; nothing changed then.
@@ -136,7 +141,11 @@ class Follower:
         self._t_ns = sample.t_ns
         self._T_robot_stage = T_robot_stage.copy()
         self._clutch.scale = scale
-        self._clutch.engage(self._T_robot_hand(sample), T_robot_tip)
+        T_stage_hand = self._T_stage_hand(sample)
+        if hand_to_tip is None:
+            self._clutch.engage(T_robot_stage @ T_stage_hand, T_robot_tip)
+        else:
+            self._absolute.engage(hand_to_tip, T_stage_hand, T_robot_tip, sample.t_ns)
         self._gripper.engage(sample.trigger, opening)
         self.target = T_robot_tip.copy()
         return True
@@ -155,12 +164,16 @@ class Follower:
         if self.verdict != Verdict.OK:
             return False
         self._t_ns = sample.t_ns
-        self.target = self._clutch.target(self._T_robot_hand(sample))
+        T_stage_hand = self._T_stage_hand(sample)
+        if self._absolute.engaged:
+            self.target = self._absolute.target(T_stage_hand, sample.t_ns)
+        else:
+            self.target = self._clutch.target(self._T_robot_stage @ T_stage_hand)
         self._gripper.update(sample.trigger)
         return True
 
-    def _T_robot_hand(self, sample: HandSample) -> Array:
+    def _T_stage_hand(self, sample: HandSample) -> Array:
         pose = sample.pose
         if self._filter is not None:
             pose = self._filter.filter(pose, sample.t_ns)
-        return self._T_robot_stage @ pose_to_matrix(pose)
+        return pose_to_matrix(pose)

@@ -79,6 +79,8 @@ class Side:
     """A fresh press that cannot be followed yet."""
     engaged: bool = False
     engage_count: int = 0
+    aligned: bool = False
+    """The hand is where an absolute clutch may close."""
     valid_ns: int | None = None
     """Arrival of the last frame with a usable pose."""
     buttons_ns: int | None = None
@@ -107,10 +109,14 @@ class MotionMachine:
     Args:
         now_ns: Host time [ns].
         effects: Where orders are put.
+
+    Attributes:
+        absolute: Clutches are absolute: arms wait for aligned hands as long as deadmen are held.
     """
 
     now_ns: int
     effects: list[Effect]
+    absolute: bool = False
     state: Motion = Motion.IDLE
     operator: str | None = None
     calibrated: bool = False
@@ -142,8 +148,8 @@ class MotionMachine:
             return "no news of its buttons"
         if self._older(side.valid_ns, STALE_NS):
             return "its hand is not tracked"
-        waiting = side.waiting_since_ns
-        if waiting is not None and self._older(waiting, ALIGN_TIMEOUT_NS):
+        waiting, aligning = side.waiting_since_ns, self.absolute and self.calibrated
+        if waiting is not None and not aligning and self._older(waiting, ALIGN_TIMEOUT_NS):
             return "no calibration in time"
         return ""
 
@@ -164,6 +170,7 @@ class MotionMachine:
         for index, side in enumerate(self.sides):
             if frame.hands_valid[index] and fresh:
                 side.valid_ns = self.now_ns
+            side.aligned = frame.aligned[index]
             if frame.has_buttons[index]:
                 side.buttons_ns = self.now_ns
                 self._deadman(side, frame.deadman[index])
@@ -211,6 +218,8 @@ class MotionMachine:
         """Let every side follow that waits and whose hand is tracked in this very frame."""
         for side in self.sides:
             if side.waiting_since_ns is None or side.valid_ns != self.now_ns:
+                continue
+            if self.absolute and not side.aligned:
                 continue
             side.waiting_since_ns = None
             side.engaged = True

@@ -126,6 +126,8 @@ SESSION_STATE = np.dtype(
         ("T_robot_stage", *POSE),  # calibrated; identity until captured
         ("reach_scale", np.float64),  # robot metres per operator metre
         ("home_count", np.uint32),  # changes at every request to go home
+        ("clutch", np.uint8),  # 0 relative, 1 absolute
+        ("eye_height_m", np.float64),  # of the operator, for the absolute clutch; 0 until captured
     ]
 )
 """Topic `session/state`: gateway to control and recorder, at every change and 50 Hz."""

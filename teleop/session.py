@@ -66,6 +66,13 @@ class Session:
                 self.takes.recorder_reported(event)
         return self._drain()
 
+    def choose_clutch(self, absolute: bool) -> str:
+        """Choose how hands map to tips; returns why not, while an arm follows or waits."""
+        if any(side.active for side in self.motion.sides):
+            return "let go of both arms first"
+        self.motion.absolute = absolute
+        return ""
+
     def tick(self, now_ns: int) -> list[Effect]:
         """Let time pass: staleness, countdown, timeouts. Call it at least every 20 ms."""
         self._advance(now_ns)

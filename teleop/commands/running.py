@@ -1,7 +1,8 @@
-"""`telecap run`, `demo` and `replay`."""
+"""`telecap run`, `demo`, `replay` and `operate`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -28,6 +29,7 @@ def run(
     tls: bool = False,
     render: Literal["auto", "cpu", "gpu"] = "auto",
     countdown_s: float = 0.0,
+    clutch: Literal["rig", "relative", "absolute"] = "rig",
     seed: int = 0,
 ) -> int:
     """Serve a rig until stopped: console page at /, headset page at /xr.
@@ -43,6 +45,7 @@ def run(
         tls: Serve https (needed by headset browsers that do not use localhost).
         render: Render profile of simulated cameras.
         countdown_s: Seconds between asking for a take and its start.
+        clutch: How hands move the arms: relative to where both were, or to where the hands are.
         seed: Seed of the simulated scene.
     """
     from teleop.supervisor import Supervisor
@@ -60,6 +63,7 @@ def run(
         tls=tls,
         render=render,
         countdown_s=countdown_s,
+        clutch="" if clutch == "rig" else clutch,
         seed=seed,
     )
     stop = _stop_on_signals()
@@ -124,6 +128,36 @@ def replay(
 
     result = replay_episode(episode, url=url, token=token, dataset=dataset, console=err)
     out.print_json(data=result)
+    return 0
+
+
+def operate(
+    name: Positional[str] = "",
+    *,
+    url: str = "http://127.0.0.1:8765",
+    token: str = "",
+    option: tuple[str, ...] = (),
+) -> int:
+    """Let an installed operator drive a running system; without a name, list them.
+
+    Args:
+        name: Its name in the entry-point group `telecap.operators`.
+        url: The running system, as `telecap run` printed it.
+        token: Token of that system.
+        option: Options of the operator, each `key=value`.
+    """
+    import msgspec
+
+    from teleop.operators import make_operator, operators, parse_options
+
+    if not name:
+        for known, point in sorted(operators().items()):
+            out.print(f"{known:16} {point.value}")
+        return 0
+    operator = make_operator(name, url, token, parse_options(option))
+    with err.status(f"{name} …") as status:
+        result = asyncio.run(operator.perform(lambda _, what: status.update(f"{name}: {what}")))
+    out.print_json(msgspec.json.encode(result).decode())
     return 0
 
 

@@ -57,6 +57,10 @@ class Console {
     for (const outcome of ["success", "failure"]) {
       part(outcome).onclick = () => this.#save(outcome);
     }
+    part("clutch").onchange = ({ target }) => {
+      this.#report(call("/api/clutch", { mode: target.value }), `Clutch: ${target.value}`);
+      target.blur(); // from here on it shows what the server says
+    };
     part("headset-copy").onclick = () => {
       this.#report(copy(pageUrl("/xr")), "Address copied");
     };
@@ -139,6 +143,7 @@ class Console {
 
   #status(status) {
     showStatus(status);
+    if (document.activeElement !== part("clutch")) part("clutch").value = status.clutch;
     const { last_take: last, recording } = status;
     const take = JSON.stringify([last?.id, last?.verdict, recording]);
     if (take !== this.#lastTake) this.#refreshEpisodes();

@@ -7,15 +7,17 @@ import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from calibration.operator import OperatorProfile
 from recorder import Dataset, RecorderError
 from recorder.catalog import EpisodeRow
+from teleop.alignment import ClutchMode
 from teleop.gateway.auth import bearer_token, token_matches
 from teleop.gateway.hub import Hub
 from teleop.gateway.scene import SceneView
@@ -31,6 +33,12 @@ class LabelArgs(msgspec.Struct, frozen=True):
 
     outcome: Outcome | None = None
     notes: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+
+
+class ClutchArgs(msgspec.Struct, frozen=True):
+    """Body of `POST /api/clutch`."""
+
+    mode: Literal["relative", "absolute"]
 
 
 class Api:
@@ -56,6 +64,8 @@ class Api:
             Route("/api/episodes", self._guarded(self.episodes)),
             Route("/api/episodes/{id}/label", self._guarded(self.label), methods=["POST"]),
             Route("/api/episodes/{id}/discard", self._guarded(self.discard), methods=["POST"]),
+            Route("/api/calibration", self._guarded(self.calibration), methods=["POST"]),
+            Route("/api/clutch", self._guarded(self.clutch), methods=["POST"]),
             Route("/api/session/{name}", self._guarded(self.session), methods=["POST"]),
         ]
 
@@ -132,6 +142,29 @@ class Api:
         except RecorderError as error:
             return problem(404, str(error))
         return json_response({"ok": True, "id": name})
+
+    async def calibration(self, request: Request) -> Response:
+        """Adopt an operator profile, as stored with takes: a replay maps as its original did."""
+        document = await read_body(request, dict[str, Any])
+        if isinstance(document, Response):
+            return document
+        try:
+            profile = OperatorProfile.from_dict(document)
+        except (KeyError, TypeError, ValueError) as error:
+            return problem(400, f"not an operator profile: {error!r}")
+        now_ns = time.monotonic_ns()
+        self._hub.adopt(profile, now_ns)
+        return json_response({"ok": True, "status": self._hub.status(now_ns)})
+
+    async def clutch(self, request: Request) -> Response:
+        """Choose how hands map to tips."""
+        args = await read_body(request, ClutchArgs)
+        if isinstance(args, Response):
+            return args
+        refused = self._hub.aligning.choose(ClutchMode[args.mode.upper()], self._hub.session)
+        if refused:
+            return problem(409, refused)
+        return json_response({"ok": True, "status": self._hub.status(time.monotonic_ns())})
 
     async def session(self, request: Request) -> Response:
         """Ask something of the session."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from calibration.errors import CalibrationError
+from calibration.operator import OperatorProfile
 from teleop.bindings import Bindings, ButtonReader
 from teleop.effects import (
     Asked,
@@ -25,25 +26,27 @@ from teleop.effects import (
     OperatorLeft,
     Refused,
     RobotReported,
-    Tracked,
 )
+from teleop.gateway.aligning import Aligning
 from teleop.gateway.auth import token_matches
 from teleop.gateway.claim import Claim
 from teleop.gateway.client import Client
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders, refusal
+from teleop.gateway.pictures import video_message
 from teleop.gateway.serving import Serving
 from teleop.gateway.status import Picture, Seen, build_status
+from teleop.gateway.tips import TipWatch
 from teleop.gateway.topics import Heard, Outputs
 from teleop.intents import Intent, IntentArgs
 from teleop.motion import STALE_NS
+from teleop.palmmenu import gesture_info
 from teleop.protocol import (
     ClaimAsked,
     ClaimGranted,
     ClaimRefused,
     CloseCode,
-    Codec,
     HelloReceived,
     IntentAsked,
     Latency,
@@ -54,12 +57,10 @@ from teleop.protocol import (
     RoundTrip,
     Status,
     TrackingReceived,
-    VideoPicture,
     Welcome,
     encode_message,
-    encode_video,
 )
-from teleop.samples import CAMERA_HEADER, SESSION_STATE, RobotStatus
+from teleop.samples import SESSION_STATE, RobotStatus
 from teleop.session import Session
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,9 @@ class Hub:
         self._latency = LatencyMeter()
         self._health: dict[str, int] = {}
         self._robot_status = RobotStatus.OK
-        self._residual_m = (0.0, 0.0)
+        self._tips = TipWatch(serving.forward)
+        self.aligning = Aligning(neutral, self._tips, serving.geometry, serving.clutch)
+        session.choose_clutch(self.aligning.absolute)
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
         self._state = np.zeros(1, SESSION_STATE)[0]
         self._next_state_ns = 0
@@ -177,7 +180,7 @@ class Hub:
         client.session_id = session_id
         if previous is not None:
             previous.session_id = ""
-            previous.refuse(CloseCode.MALFORMED, "this session continues on another connection")
+            previous.refuse(CloseCode.TAKEN_OVER, "this session continues on another connection")
         return True
 
     def _welcome(self, client: Client, now_ns: int) -> Welcome:
@@ -234,18 +237,12 @@ class Hub:
         self._frame = frame
         self.frames += 1
         tracked, asked = self._buttons.read(frame, self.session.view(), now_ns)
-        self._see(tracked, now_ns)
-        self._feed(tracked, now_ns)
+        self._seen.see(tracked, now_ns)
+        self._feed(self.aligning.judge(tracked, frame, self.session.view(), now_ns), now_ns)
         for request in asked:
             self._feed(request, now_ns)
         self._publish_state(now_ns)
         self._outputs.operator_frame.send(frame)
-
-    def _see(self, tracked: Tracked, now_ns: int) -> None:
-        seen, (left, right) = self._seen, tracked.hands_valid
-        seen.head_ns = now_ns if tracked.head_valid else seen.head_ns
-        seen.left_ns = now_ns if left else seen.left_ns
-        seen.right_ns = now_ns if right else seen.right_ns
 
     # --------------------------------------------------------------- intents
     def _intent_of(self, client: Client, intent: Intent, args: IntentArgs, now_ns: int) -> None:
@@ -260,6 +257,11 @@ class Hub:
     def ask(self, intent: Intent, args: IntentArgs, by: str, now_ns: int) -> Refused | None:
         """Ask something of the session; returns why not, if it was refused."""
         return self._feed(Asked(intent, args, by), now_ns)
+
+    def adopt(self, profile: OperatorProfile, now_ns: int) -> None:
+        """Take a calibration that is known from elsewhere; arms that follow keep theirs."""
+        self._neutral.adopt(profile)
+        self._feed(Calibrated(), now_ns)
 
     # --------------------------------------------------------------- session
     def _feed(self, event: Input, now_ns: int) -> Refused | None:
@@ -316,6 +318,7 @@ class Hub:
         row["T_robot_stage"] = self._neutral.T_robot_stage
         row["reach_scale"] = self._neutral.reach_scale
         row["home_count"] = view.home_count
+        self.aligning.put(row)
         self._outputs.session_state.send(row)
         self._next_state_ns = now_ns + STATE_PERIOD_NS
 
@@ -331,8 +334,7 @@ class Hub:
             report = self._orders.recorder_reported(heard.recorder, now_ns)
             self._feed(report, now_ns)
         if heard.solution is not None:
-            left, right = heard.solution["residual"][:2, 0]
-            self._residual_m = (float(left), float(right))
+            self._tips.hear(heard.solution)
         if heard.qpos is not None:
             self.qpos = heard.qpos
         self._latency.add(heard.commands)
@@ -351,18 +353,9 @@ class Hub:
         stream_id = self._stream_ids.get(name)
         if stream_id is None or not any(name in client.streams for client in self.clients):
             return
-        header = np.frombuffer(message, CAMERA_HEADER, count=1)[0]
-        picture = VideoPicture(
-            stream_id,
-            Codec(int(header["codec"])),
-            bool(header["key"]) or header["codec"] == Codec.JPEG,
-            int(header["seq"]) & 0xFFFFFFFF,
-            int(header["t_ns"]),
-            message[CAMERA_HEADER.itemsize :],
-        )
-        data = encode_video(picture)
+        seq, data = video_message(stream_id, message)
         for client in self.clients:
-            client.post_picture(name, picture.seq, data)
+            client.post_picture(name, seq, data)
 
     # ---------------------------------------------------------------- status
     def status(self, now_ns: int) -> Status:
@@ -389,6 +382,11 @@ class Hub:
             recorder=self.recorder,
             health=self._health,
             robot_status=self._robot_status,
-            residual_m=self._residual_m,
+            residual_m=self._tips.residual_m,
+            tips=self._tips.poses(),
+            bare_hands=self._buttons.bare,
+            absolute=self.aligning.absolute,
+            alignment=self.aligning.infos(session.view()),
+            gesture=gesture_info(self._buttons, session.view(), now_ns),
         )
         return build_status(picture, now_ns)

@@ -18,6 +18,8 @@ from teleop.bindings import CONTROLLER_BITS
 from teleop.samples import Tracking
 
 log = logging.getLogger(__name__)
+PALM = 0
+"""XrHandJointEXT index."""
 IDENTITY = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 
 
@@ -58,7 +60,7 @@ class Neutral:
         Raises:
             CalibrationError: The pose does not do; the message says why.
         """
-        left, right = (_grip(frame, side, bit) for side, bit, _ in CONTROLLER_BITS)
+        left, right = (_hand(frame, *side) for side in CONTROLLER_BITS)
         profile = capture_neutral(
             pose_to_matrix(frame["head"]),
             left,
@@ -70,6 +72,11 @@ class Neutral:
         self.T_robot_stage = matrix_to_pose(self.profile.T_robot_stage)
         self._save(self.profile)
         return self.profile
+
+    def adopt(self, profile: OperatorProfile) -> None:
+        """Use a profile that was captured elsewhere; the operator's own stays as it is."""
+        self.profile = profile
+        self.T_robot_stage = matrix_to_pose(profile.T_robot_stage)
 
     def _with_known_reach(self, profile: OperatorProfile) -> OperatorProfile:
         """A reach measured earlier is better than one guessed from the head's height."""
@@ -105,9 +112,17 @@ def _save(store: ProfileStore, profile: OperatorProfile) -> None:
         log.exception("the operator profile was not saved")
 
 
-def _grip(frame: Any, side: str, bit: int) -> npt.NDArray[np.float64] | None:
-    controller = frame[f"{side}_controller"]
-    if not int(frame["presence"]) & bit:
-        return None
-    valid = int(controller["flags"]) & Tracking.VALID == Tracking.VALID
-    return pose_to_matrix(controller["grip"]) if valid else None
+def _hand(
+    frame: Any, side: str, controller_bit: int, hand_bit: int
+) -> npt.NDArray[np.float64] | None:
+    """Grip of a side's controller, palm of its bare hand, None where neither can be used."""
+    presence = int(frame["presence"])
+    if presence & controller_bit:
+        controller = frame[f"{side}_controller"]
+        return pose_to_matrix(controller["grip"]) if _valid(controller) else None
+    hand = frame[f"{side}_hand"]
+    return pose_to_matrix(hand["joints"][PALM]) if presence & hand_bit and _valid(hand) else None
+
+
+def _valid(block: Any) -> bool:
+    return int(block["flags"]) & Tracking.VALID == Tracking.VALID

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from teleop.alignment import ArmGeometry, ClutchMode
+from teleop.gateway.tips import Forward, no_tips
 from teleop.protocol import Limits, RigInfo, StreamInfo
 
 
@@ -23,6 +25,9 @@ class Serving:
         task: Language instruction.
         operator: Operator name.
         limits: What to accept from one client.
+        geometry: What an absolute clutch needs to know of the robot, None where unknown.
+        clutch: How hands map to tips at the start.
+        forward: Kinematics of the robot, joints in the order of `rig.joint_names`.
     """
 
     token: str
@@ -33,3 +38,6 @@ class Serving:
     task: str = ""
     operator: str = ""
     limits: Limits = field(default_factory=Limits)
+    forward: Forward = no_tips
+    geometry: ArmGeometry | None = None
+    clutch: ClutchMode = ClutchMode.RELATIVE

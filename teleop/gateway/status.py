@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from teleop.effects import View
-from teleop.protocol import LastTake, Latency, OperatorInfo, Status, TrackingInfo
+from teleop.effects import Tracked, View
+from teleop.gateway.tips import Pose7
+from teleop.protocol import (
+    AlignmentInfo,
+    GestureInfo,
+    LastTake,
+    Latency,
+    OperatorInfo,
+    Status,
+    TrackingInfo,
+)
 from teleop.protocol.messages import TrackingWord
 from teleop.samples import Motion, Recording, RobotStatus
 
@@ -33,6 +42,11 @@ class Picture:
         health: Time of the newest heartbeat, by process [ns].
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
+        tips: Commanded poses of the tips, robot root.
+        absolute: Clutches are absolute.
+        alignment: Hands whose arms do not follow, with an absolute clutch.
+        bare_hands: The operator has no controllers.
+        gesture: What a gesture is about to do.
     """
 
     view: View
@@ -48,6 +62,11 @@ class Picture:
     health: Mapping[str, int] = field(default_factory=dict)
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
+    tips: Mapping[str, Pose7] = field(default_factory=dict)
+    absolute: bool = False
+    alignment: tuple[AlignmentInfo, ...] = ()
+    bare_hands: bool = False
+    gesture: GestureInfo | None = None
 
 
 def build_status(picture: Picture, now_ns: int) -> Status:
@@ -62,7 +81,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         countdown_s=round(picture.countdown_ns / 1e9, 2),
         recording_s=round(picture.recorded_ns / 1e9, 2),
         task=picture.task,
-        prompt=prompt(view),
+        prompt=prompt(view, HANDS if picture.bare_hands else CONTROLLERS),
         review=view.recording is Recording.REVIEW,
         operator=picture.operator,
         calibrated=view.calibrated,
@@ -73,24 +92,68 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         drops=int(recorder.get("drops", 0)),
         notices=tuple(_notices(picture, now_ns)),
         last_take=_last_take(recorder.get("last")),
+        input="hands" if picture.bare_hands else "controllers",
+        clutch="absolute" if picture.absolute else "relative",
+        alignment=picture.alignment,
+        gesture=picture.gesture,
+        tips=dict(picture.tips),
     )
 
 
-def prompt(view: View) -> str:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the operator's device is spoken of.
+
+    Attributes:
+        engage: What moves an arm.
+        reset: What leaves the e-stop.
+        label: What labels a take.
+        recording: What ends or pauses a take.
+        paused: What goes on with it.
+        start: What starts one.
+    """
+
+    engage: str
+    reset: str
+    label: str
+    recording: str
+    paused: str
+    start: str
+
+
+CONTROLLERS = Words(
+    engage="hold a grip",
+    reset="Release both grips, then hold X for 1 s.",
+    label="A: success, B: failure, X: discard.",
+    recording="A: done, B: pause.",
+    paused="B: go on, A: done.",
+    start="A: start recording.",
+)
+HANDS = Words(
+    engage="hold thumb and middle finger together",
+    reset="Open both hands, turn the left palm to your face, keep the index pinch 2 s.",
+    label="Right palm, index: success, middle: failure. Left palm, index: discard.",
+    recording="Right palm, index: done, middle: pause.",
+    paused="Right palm, middle: go on, index: done.",
+    start="Right palm to your face, index pinch: start recording.",
+)
+
+
+def prompt(view: View, words: Words = CONTROLLERS) -> str:
     """What the operator should do next: the first line that applies."""
     engaged = any(view.engaged)
     lines = (
-        (view.motion is Motion.ESTOP, "Emergency stop. Release both grips, then hold X for 1 s."),
+        (view.motion is Motion.ESTOP, f"Emergency stop. {words.reset}"),
         (view.motion is Motion.HOMING, "The robot goes home."),
-        (view.recording is Recording.REVIEW, "How was it? A: success, B: failure, X: discard."),
+        (view.recording is Recording.REVIEW, f"How was it? {words.label}"),
         (view.recording is Recording.COUNTDOWN, "Recording starts in a moment."),
         (not view.operator_connected, "Waiting for an operator."),
-        (not engaged and not view.calibrated, "Look straight ahead, then hold a grip."),
-        (not engaged, "Hold a grip to move that arm."),
-        (view.recording is Recording.RECORDING, "Recording. A: done, B: pause."),
-        (view.recording is Recording.PAUSED, "Paused. B: go on, A: done."),
+        (not engaged and not view.calibrated, f"Look straight ahead, then {words.engage}."),
+        (not engaged, f"{words.engage.capitalize()} to move that arm."),
+        (view.recording is Recording.RECORDING, f"Recording. {words.recording}"),
+        (view.recording is Recording.PAUSED, f"Paused. {words.paused}"),
     )
-    return next((text for applies, text in lines if applies), "A: start recording.")
+    return next((text for applies, text in lines if applies), words.start)
 
 
 def _notices(picture: Picture, now_ns: int) -> list[str]:
@@ -108,6 +171,13 @@ def _notices(picture: Picture, now_ns: int) -> list[str]:
     ):
         if engaged and residual > OUT_OF_REACH_M:
             notices.append(f"The {side} hand is out of reach.")
+    if picture.view.motion is Motion.ALIGNING:
+        notices += [
+            f"{hand.side.capitalize()} hand to its marker: {100 * hand.distance_m:.0f} cm, "
+            f"{hand.angle_deg:.0f}°: {hand.direction}."
+            for hand in picture.alignment
+            if hand.direction
+        ]
     error = ((picture.recorder or {}).get("last") or {}).get("error")
     if error:
         notices.append(f"The recorder says: {error}")
@@ -129,6 +199,13 @@ class Seen:
     head_ns: int | None = None
     left_ns: int | None = None
     right_ns: int | None = None
+
+    def see(self, tracked: Tracked, now_ns: int) -> None:
+        """Take a frame."""
+        left, right = tracked.hands_valid
+        self.head_ns = now_ns if tracked.head_valid else self.head_ns
+        self.left_ns = now_ns if left else self.left_ns
+        self.right_ns = now_ns if right else self.right_ns
 
     def words(self, now_ns: int) -> TrackingInfo:
         """One word a device."""

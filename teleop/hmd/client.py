@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 RESUME_WITHIN_S = 5.0
 """The server keeps a claim this long for a client that comes back."""
 _RETRY_S = (0.05, 0.1, 0.2, 0.4, 0.8)
-_FINAL_CODES = frozenset({4400, 4401, 4403, 4406, 4408, 4410, 4413})
+_FINAL_CODES = frozenset({4400, 4401, 4403, 4406, 4408, 4409, 4410, 4413})
 """Close codes that will not get better by connecting again."""
 _MAX_VIDEO_BYTES = 8 * 1024 * 1024
 

@@ -11,12 +11,11 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any, Self
 
 import numpy as np
-import tyro
 
 from retarget.frames import pose_to_matrix
 from teleop.hmd.api import Api
@@ -75,6 +74,7 @@ class SyntheticOperator:
         url: Address of the server, `http(s)://HOST:PORT`.
         token: Bearer token of the run.
         seed: Of scene and person; the same seed gives the same wanted motion.
+        episodes: Takes to record.
         rate_hz: Frames per second, as of a headset (72 to 120).
         plan: Geometry and manner of the task.
         noise: How unsteady hands and trackers are.
@@ -87,6 +87,7 @@ class SyntheticOperator:
         token: str,
         *,
         seed: int = 0,
+        episodes: int = 1,
         rate_hz: int = 90,
         plan: TaskPlan | None = None,
         noise: BodyNoise | None = None,
@@ -95,6 +96,7 @@ class SyntheticOperator:
         if not 30 <= rate_hz <= 240:
             raise ClientError(f"a headset's rate is 30 to 240 Hz, got {rate_hz}")
         self._seed = seed
+        self._episodes = episodes
         self._rate_hz = rate_hz
         self._plan = plan or TaskPlan()
         self._api = Api(url, token, tls)
@@ -106,13 +108,32 @@ class SyntheticOperator:
         self._paused = True
         self._tell: Progress = lambda share, what: None
 
-    async def perform(
-        self, episodes: int = 1, on_progress: Progress | None = None
-    ) -> list[TakeResult]:
-        """Do the task so many times, one take each.
+    @classmethod
+    def open(cls, url: str, token: str, options: Mapping[str, str]) -> Self:
+        """For `telecap operate synthetic [--option seed=N] [--option episodes=N]`.
+
+        Raises:
+            ClientError: An option is unknown or not a number.
+        """
+        unknown = sorted(set(options) - {"seed", "episodes", "rate_hz"})
+        if unknown:
+            raise ClientError(f"synthetic has no options {unknown}; seed, episodes, rate_hz exist")
+        try:
+            numbers = {key: int(value) for key, value in options.items()}
+        except ValueError as error:
+            raise ClientError(f"the options of synthetic are whole numbers: {error}") from error
+        return cls(
+            url,
+            token,
+            seed=numbers.get("seed", 0),
+            episodes=numbers.get("episodes", 1),
+            rate_hz=numbers.get("rate_hz", 90),
+        )
+
+    async def perform(self, on_progress: Progress | None = None) -> list[TakeResult]:
+        """Do the task as many times as asked for, one take each.
 
         Args:
-            episodes: Takes to record.
             on_progress: Called with the share done, 0..1, and what is being done.
 
         Raises:
@@ -122,7 +143,7 @@ class SyntheticOperator:
         self._tell = on_progress or self._tell
         async with self._client:
             streaming = asyncio.create_task(self._stream(), name="synthetic-frames")
-            working = asyncio.create_task(self._work(episodes), name="synthetic-operator")
+            working = asyncio.create_task(self._work(self._episodes), name="synthetic-operator")
             both: set[asyncio.Task[Any]] = {streaming, working}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for task in both:
@@ -353,32 +374,3 @@ def _still(before: Scene, after: Scene) -> bool:
     moved = [after.objects[n][:3, 3] - T[:3, 3] for n, T in before.objects.items()]
     moved += [after.tips[s][:3, 3] - T[:3, 3] for s, T in before.tips.items()]
     return bool(np.abs(moved).max() < 0.0005)
-
-
-def main(
-    url: Annotated[str, tyro.conf.Positional],
-    token: str = "",
-    episodes: int = 1,
-    seed: int = 0,
-    rate_hz: int = 90,
-) -> None:
-    """Let a synthetic operator do the demo task on a running system.
-
-    Args:
-        url: Address of the server, http://HOST:PORT.
-        token: Bearer token, as printed by `telecap run`.
-        episodes: Takes to record.
-        seed: Of scene and person.
-        rate_hz: Frames per second.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    operator = SyntheticOperator(url, token, seed=seed, rate_hz=rate_hz)
-    results = asyncio.run(operator.perform(episodes))
-    good = sum(result.success for result in results)
-    logger.info("%d of %d takes ended with the cube in the tray", good, len(results))
-    if good < len(results):
-        raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 from calibration.store import ProfileStore
 from recorder import Dataset, RecorderError
 from retarget import Rig, load_rig
+from teleop.alignment import ArmGeometry, ClutchMode
 from teleop.bindings import Bindings
 from teleop.bus import Bus
 from teleop.cameras.base import camera_plan
@@ -92,6 +93,9 @@ class Gateway:
                 control_rate_hz=config.control_rate_hz,
                 task=config.task,
                 operator=config.operator,
+                forward=rig.forward,
+                geometry=ArmGeometry.of(rig),
+                clutch=clutch_mode(rig, config),
             ),
             outputs,
             session,
@@ -155,6 +159,15 @@ def _outputs(process: Process) -> Outputs:
         robot_request=bus.publisher("robot/request", None, max_bytes=MAX_JSON_BYTES),
         event=process.event,
     )
+
+
+def clutch_mode(rig: Rig, config: RunConfig) -> ClutchMode:
+    """As the command line says, else the rig's `[clutch] mode`, else relative."""
+    name = config.clutch or str(rig.sections.get("clutch", {}).get("mode", "relative"))
+    if name.upper() not in ClutchMode.__members__:
+        known = [mode.name.lower() for mode in ClutchMode]
+        raise GatewayError(f"rig {rig.name!r}: clutch.mode is {name!r}; modes: {known}")
+    return ClutchMode[name.upper()]
 
 
 def stream_infos(rig: Rig, cameras: list[CameraConfig]) -> list[StreamInfo]:

@@ -15,6 +15,7 @@ from teleop.protocol.connection import (
     TrackingReceived,
 )
 from teleop.protocol.messages import (
+    AlignmentInfo,
     Claim,
     ClaimGranted,
     ClaimRefused,
@@ -23,6 +24,7 @@ from teleop.protocol.messages import (
     ClientPong,
     Error,
     Event,
+    GestureInfo,
     Haptics,
     Hello,
     LastTake,
@@ -70,6 +72,7 @@ __all__ = [
     "SUBPROTOCOL",
     "TRACKING_TYPE",
     "VIDEO_TYPE",
+    "AlignmentInfo",
     "Claim",
     "ClaimAsked",
     "ClaimGranted",
@@ -84,6 +87,7 @@ __all__ = [
     "ConnectionEvent",
     "Error",
     "Event",
+    "GestureInfo",
     "Haptics",
     "Hello",
     "HelloReceived",

@@ -17,6 +17,8 @@ class CloseCode(IntEnum):
     ORIGIN_REFUSED = 4403
     WRONG_SUBPROTOCOL = 4406
     HELLO_TIMEOUT = 4408
+    TAKEN_OVER = 4409
+    """The session goes on in another connection; coming back would only take it away again."""
     SERVER_STOPPING = 4410
     TOO_LARGE = 4413
     TOO_MANY = 4429

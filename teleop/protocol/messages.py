@@ -17,6 +17,7 @@ PingId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 ClientKind = Literal["webxr", "openxr", "console", "replay", "synthetic"]
 Role = Literal["operator", "watcher"]
 Side = Literal["left", "right"]
+Pose7 = tuple[float, float, float, float, float, float, float]
 TrackingWord = Literal["ok", "lost", "absent"]
 
 
@@ -190,6 +191,31 @@ class LastTake(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
+class GestureInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gesture of a bare hand offers, or does when `share` reaches 1."""
+
+    text: str
+    share: float = 0.0
+
+
+class AlignmentInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a hand is from where an absolute clutch closes.
+
+    Attributes:
+        side: Which hand.
+        distance_m: To its place [m].
+        angle_deg: To its orientation [deg].
+        direction: Where to go, as the operator faces; empty when near enough.
+        ghost: Pose in STAGE, `[px, py, pz, qx, qy, qz, qw]`, where grip or palm must be.
+    """
+
+    side: Side
+    distance_m: float
+    angle_deg: float
+    direction: str
+    ghost: Pose7
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """The whole picture, 10 Hz and at every change.
 
@@ -212,6 +238,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         drops: Rows the recorder lost in this take.
         notices: What is wrong right now, one sentence each.
         last_take: With its verdict.
+        input: What the operator holds: prompts speak of its buttons or gestures.
+        tips: Commanded pose of each tip, `[px, py, pz, qx, qy, qz, qw]` in the robot root.
+        clutch: How hands map to tips.
+        alignment: With an absolute clutch, hands whose arms do not follow yet.
+        gesture: What a bare hand's gesture is about to do, None while it does nothing.
     """
 
     motion: str
@@ -232,6 +263,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     drops: int
     notices: tuple[str, ...]
     last_take: LastTake | None
+    input: Literal["controllers", "hands"] = "controllers"
+    tips: dict[str, Pose7] = {}
+    clutch: Literal["relative", "absolute"] = "relative"
+    alignment: tuple[AlignmentInfo, ...] = ()
+    gesture: GestureInfo | None = None
 
 
 class Haptics(msgspec.Struct, frozen=True, kw_only=True, tag="haptics"):

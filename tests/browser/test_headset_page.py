@@ -266,6 +266,29 @@ def test_hud_shows_the_emergency_stop(immersive: Page, gateway: FakeGateway) -> 
     assert colour_count(screen(immersive), (217, 45, 32)) > before + 1000
 
 
+def test_a_marker_shows_where_a_hand_must_be(immersive: Page, gateway: FakeGateway) -> None:
+    amber = (217, 138, 0)
+    before = colour_count(screen(immersive), amber)
+    ghost = (0.1, 1.5, -0.6, 0.0, 0.0, 0.0, 1.0)
+    far = protocol.AlignmentInfo(
+        side="right", distance_m=0.2, angle_deg=5.0, direction="up", ghost=ghost
+    )
+    gateway.set_status(motion="aligning", clutch="absolute", alignment=(far,))
+    gateway.wait_until(lambda: "Motion: ALIGNING" in hud(immersive))
+    immersive.wait_for_timeout(300)
+    assert colour_count(screen(immersive), amber) > before + 20
+    gateway.set_status(motion="engaged", alignment=())
+    gateway.wait_until(lambda: "Motion: ENGAGED" in hud(immersive))
+    immersive.wait_for_timeout(300)
+    assert colour_count(screen(immersive), amber) <= before + 5
+
+
+def test_hud_shows_what_a_gesture_will_do(immersive: Page, gateway: FakeGateway) -> None:
+    gesture = protocol.GestureInfo(text="Keep the pinch: start recording", share=0.5)
+    gateway.set_status(input="hands", gesture=gesture)
+    gateway.wait_until(lambda: "Keep the pinch: start recording 50 %" in hud(immersive))
+
+
 def test_hud_asks_for_the_outcome(immersive: Page, gateway: FakeGateway) -> None:
     last = protocol.LastTake(id="e", verdict="warn", reasons=("2 pictures late",))
     gateway.set_status(recording="review", review=True, last_take=last)

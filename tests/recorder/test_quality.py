@@ -242,3 +242,12 @@ def test_empty_take_fails_without_an_error(tmp_path: Path) -> None:
     report = check_episode(take.record(tmp_path))
     assert report.verdict == "fail"
     assert {"empty", "duration"} == {f.code for f in report.findings}
+
+
+def test_cameras_that_are_late_together_are_one_finding(tmp_path: Path) -> None:
+    take = sound_take()
+    for name, frames in take.pictures.items():
+        take.pictures[name] = [f for i, f in enumerate(frames) if i % 30 != 7]
+    (finding,) = check_episode(take.record(tmp_path)).findings
+    assert finding.code == "rate"
+    assert finding.message.startswith("2 cameras at 29.0 Hz of 30: off by 0.0")

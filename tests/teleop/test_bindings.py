@@ -133,6 +133,15 @@ def test_the_deadman_is_the_squeeze_as_a_click_or_beyond_its_threshold() -> None
         assert hands.tracked.deadman == (pressed, False)
 
 
+def test_a_button_is_named_as_it_is_printed() -> None:
+    hands = Hands()
+    frame = empty_frame()
+    frame["presence"] = 7
+    frame["left_controller"]["buttons"] = SECONDARY
+    _, asked = hands.reader.read(frame, VIEW, hands.now_ns)
+    assert [a.by for a in asked] == ["left Y"]
+
+
 def test_a_missing_controller_has_no_buttons() -> None:
     hands = Hands()
     hands.read(right=SQUEEZE, presence=1 | 4)

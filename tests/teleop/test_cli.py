@@ -35,7 +35,7 @@ def dataset(tmp_path: Path) -> Path:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     text = capsys.readouterr().out
-    names = ("run", "demo", "replay", "check", "repair", "episodes", "export", "rigs")
+    names = ("run", "demo", "replay", "operate", "check", "repair", "episodes", "export", "rigs")
     assert all(name in text for name in names)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from calibration.operator import OperatorProfile
 from recorder import Dataset, StreamSpec
+from retarget.frames import stage_to_robot
 from teleop.gateway.api import Api
 from teleop.gateway.app import build_app
 from tests.teleop.gateway_rig import TOKEN, Rig, make_rig
@@ -113,3 +115,23 @@ def test_pages_are_served_and_always_revalidated(http: TestClient, path: str) ->
 def test_files_outside_the_pages_are_not_served(http: TestClient) -> None:
     for path in ("/static/xr/../../config.py", "/static/xr/%2e%2e/%2e%2e/config.py"):
         assert http.get(path).status_code == 404
+
+
+def test_a_stored_calibration_is_adopted(http: TestClient) -> None:
+    profile = OperatorProfile("ana", "2026-01-01", 1, stage_to_robot(), 1.25, 0.6, 1.6, "hands")
+    answer = http.post("/api/calibration", headers=AUTH, json=profile.to_dict())
+    status = answer.json()["status"]
+    assert (status["calibrated"], status["reach_scale"]) == (True, 1.25)
+    broken = profile.to_dict() | {"reach_scale": 100.0}
+    refused = http.post("/api/calibration", headers=AUTH, json=broken)
+    assert refused.status_code == 400
+    assert "reach_scale" in refused.json()["error"]
+
+
+def test_an_absolute_clutch_needs_the_robots_geometry(http: TestClient, rig: Rig) -> None:
+    refused = http.post("/api/clutch", headers=AUTH, json={"mode": "absolute"})
+    assert refused.status_code == 409
+    assert "geometry" in refused.json()["error"]
+    assert http.post("/api/clutch", headers=AUTH, json={"mode": "odd"}).status_code == 400
+    answer = http.post("/api/clutch", headers=AUTH, json={"mode": "relative"})
+    assert answer.json()["status"]["clutch"] == "relative"

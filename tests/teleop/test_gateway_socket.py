@@ -171,7 +171,7 @@ async def test_a_resumed_session_replaces_its_half_dead_connection(rig: Rig) -> 
         await old.hear("claim_granted")
         await new.hello(resume=old.session_id)
         await new.hear("claim_granted")
-        assert (await old.closed())[0] == 4400
+        assert (await old.closed())[0] == 4409
         await new.until(operator={"connected": True, "name": "", "device": "test"})
 
 

@@ -11,13 +11,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from recorder import Dataset, Episode
-from teleop.hmd.replay import (
+from teleop.hmd.recorded import (
     MAX_GAP_NS,
     NothingToReplayError,
-    ReplayOperator,
     operator_frames,
     spacing_ns,
 )
+from teleop.hmd.replay import ReplayOperator
 from teleop.protocol import (
     SUBPROTOCOL,
     Claim,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -278,9 +278,11 @@ async def running(host: Host) -> AsyncIterator[None]:
         yield
 
 
-async def perform(host: Host, **settings: object) -> list[TakeResult]:
+async def perform(
+    host: Host, on_progress: Callable[[float, str], None] | None = None
+) -> list[TakeResult]:
     operator = SyntheticOperator(host.url, "secret", plan=TaskPlan(pace=0.05), seed=7)
-    return await operator.perform(**settings)  # type: ignore[arg-type]
+    return await operator.perform(on_progress)
 
 
 @pytest.fixture(autouse=True)
@@ -293,7 +295,7 @@ async def test_a_take_is_performed_judged_and_saved_even_when_the_arms_let_go_on
     host = Host(cube_ends=[*TRAY[:2], 1.035, 0.0, 0.0, 0.0, 1.0], let_go_at=40)
     told: list[float] = []
     async with running(host):
-        results = await perform(host, episodes=1, on_progress=lambda share, _: told.append(share))
+        results = await perform(host, lambda share, _: told.append(share))
     assert [r.success for r in results] == [True]
     assert results[0].episode_id == "take-1"
     assert results[0].interruptions == 1
@@ -308,7 +310,7 @@ async def test_a_take_is_performed_judged_and_saved_even_when_the_arms_let_go_on
 async def test_a_cube_beside_the_tray_is_a_failure() -> None:
     host = Host(cube_ends=CUBE)
     async with running(host):
-        results = await perform(host, episodes=1)
+        results = await perform(host)
     assert [r.success for r in results] == [False]
     assert host.outcomes == ["failure"]
 

@@ -40,6 +40,7 @@ export class HudCanvas {
     this.#quality(model);
     this.#prompt(model);
     this.#middle(model);
+    this.#gesture(model);
     this.#lines(model);
   }
 
@@ -85,7 +86,7 @@ export class HudCanvas {
     });
   }
 
-  #middle({ banner, countdown, review }) {
+  #middle({ banner, countdown, review, byHand }) {
     if (banner) {
       this.#pill(140, 400, 1000, 190, banner.colour);
       this.#text(banner.title, 640, 460, 72, "bold", COLOURS.text, "center");
@@ -93,7 +94,7 @@ export class HudCanvas {
     } else if (countdown) {
       this.#dot(640, 480, 120, PANEL);
       this.#text(countdown, 640, 486, 150, "bold", COLOURS.text, "center");
-    } else if (review) {
+    } else if (review && !byHand) {
       this.#review();
     }
   }
@@ -109,6 +110,14 @@ export class HudCanvas {
       this.#text(key, x, 522, 34, "bold", COLOURS.text, "center");
       this.#text(word, x + 44, 522, 36, "bold", COLOURS.text);
     });
+  }
+
+  /** What a bare hand's gesture is about to do, with how far it has got. */
+  #gesture({ gesture }) {
+    if (gesture === null) return;
+    this.#pill(190, 606, 900, 60, PANEL);
+    if (gesture.share > 0) this.#pill(190, 606, 900 * gesture.share, 60, COLOURS.blue);
+    this.#text(gesture.text, 640, 638, 30, "bold", COLOURS.text, "center", 860);
   }
 
   #lines({ lines }) {

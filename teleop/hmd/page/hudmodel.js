@@ -34,7 +34,8 @@ const NOTICE_MS = 4000;
  * @typedef {{text: string, colour: string}} Line
  * @typedef {{motion: Line, arms: boolean[], recording: Line & {dot: boolean}, latency: string,
  *            tracking: {label: string, word: string}[], task: string, prompt: string,
- *            countdown: string, review: boolean, banner: Banner | null, lines: Line[]}} HudModel
+ *            countdown: string, review: boolean, byHand: boolean,
+ *            gesture: {text: string, share: number} | null, banner: Banner | null, lines: Line[]}} HudModel
  */
 
 /**
@@ -55,7 +56,9 @@ export function hudModel(input, nowMs) {
     prompt: promptText(input, status),
     countdown: counting ? String(Math.max(1, Math.ceil(status.countdown_s))) : "",
     review: status.review,
+    byHand: status.input === "hands",
     banner: banner(input, status, nowMs),
+    gesture: status.gesture ?? null,
     lines: noticeLines(input, status, nowMs),
   };
 }
@@ -74,7 +77,8 @@ export function hudText(model) {
     `Recording: ${model.recording.text}`,
     model.task ? `Task: ${model.task}` : "",
     model.prompt,
-    model.review ? "A success, B failure, X discard" : "",
+    model.review && !model.byHand ? "A success, B failure, X discard" : "",
+    model.gesture ? `${model.gesture.text} ${Math.round(model.gesture.share * 100)} %` : "",
     model.latency,
     `Tracking: ${model.tracking.map(({ label, word }) => `${label} ${word}`).join(", ")}`,
     ...model.lines.map((line) => line.text),
@@ -150,8 +154,9 @@ function banner(input, status, nowMs) {
       text: `The robot holds. ${input.link.reason || "Connecting…"}` };
   }
   if (status.motion === "estop") {
-    return { title: "E-STOP", colour: COLOURS.red,
-      text: "Release both grips, then hold X for one second to reset." };
+    return { title: "E-STOP", colour: COLOURS.red, text: status.input === "hands"
+      ? "Open both hands, turn the left palm to your face, keep the index pinch for 2 s to reset."
+      : "Release both grips, then hold X for one second to reset." };
   }
   if (input.statusAtMs > 0 && nowMs - input.statusAtMs > STALE_STATUS_MS) {
     return { title: "SERVER SILENT", colour: COLOURS.red,

@@ -4,6 +4,7 @@ import { intent } from "./api.js";
 import { pulse } from "./haptics.js";
 import { HudCanvas } from "./hud.js";
 import { holderText, hudModel, hudText } from "./hudmodel.js";
+import { alignmentMarkers } from "./markers.js";
 import { Landing } from "./landing.js";
 import { Link, socketUrl } from "./link.js";
 import { Button, TrackingEncoder } from "./protocol.js";
@@ -253,7 +254,10 @@ class HeadsetPage {
     this.#input.isGripHeld = holdsButton(sample, Button.SQUEEZE);
     const viewer = frame.getViewerPose(space);
     this.#showHud(performance.now());
-    if (viewer && this.#view) this.#view.draw(viewer, layer);
+    if (viewer && this.#view) {
+      this.#view.markers = alignmentMarkers(this.#input.status, sample);
+      this.#view.draw(viewer, layer);
+    }
   }
 
   #recentreOnStick(sample) {

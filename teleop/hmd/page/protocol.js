@@ -36,6 +36,7 @@ export const CLOSE_REASONS = Object.freeze({
   4403: { text: "The server refuses connections from this address (origin).", retry: false },
   4406: { text: "Page and server differ in protocol version. Reload the page.", retry: false },
   4408: { text: "The server heard no greeting in time.", retry: true },
+  4409: { text: "This session goes on in another page. Reload this one to take part.", retry: false },
   4410: { text: "The server is stopping.", retry: true },
   4413: { text: "A message was too large for the server.", retry: true },
   4429: { text: "This page sent too many messages.", retry: true },

@@ -3,7 +3,9 @@
  * the HUD in front of them. One textured-quad program draws everything.
  */
 
+import { MarkerPainter } from "./markers.js";
 import { multiply, placed, rigid, yawOf } from "./matrix.js";
+import { makeTexture, plainTexture } from "./texture.js";
 
 const VERTEX = `#version 300 es
 uniform mat4 mvp;
@@ -48,15 +50,17 @@ export class StereoView {
   #heading = null;
   /** "head": the picture follows the head; "room": it stays where the operator faced. */
   lock = "room";
+  /** @type {import("./markers.js").Marker[]} where hands are and where they must be */
+  markers = [];
+  #markers;
 
   /** @param {WebGL2RenderingContext} gl */
   constructor(gl) {
     this.#gl = gl;
     this.#program = link(gl);
     this.#mvp = gl.getUniformLocation(this.#program, "mvp");
-    this.#frame = makeTexture(gl);
-    const pixel = new Uint8Array(FRAME.rgba);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+    this.#markers = new MarkerPainter(gl, (texture, mvp) => this.#quad(texture, mvp));
+    this.#frame = plainTexture(gl, FRAME.rgba);
   }
 
   /** Put the picture in front of the operator again at the next frame. */
@@ -119,6 +123,7 @@ export class StereoView {
     }
     const front = multiply(clip, rigid(head.orientation, head.position));
     for (const side of ["left", "right"]) this.#drawWrist(front, side);
+    for (const marker of this.markers) this.#markers.draw(clip, marker);
     if (this.#hudTexture !== null) this.#drawHud(front);
   }
 
@@ -183,17 +188,6 @@ export class StereoView {
 export function angular({ width, height, fovy_deg: fovy }, distance) {
   const halfHeight = distance * Math.tan(((fovy || 60) * Math.PI) / 360);
   return placed(0, 0, -distance, (halfHeight * width) / height, halfHeight);
-}
-
-function makeTexture(gl) {
-  const texture = gl.createTexture();
-  gl.bindTexture(gl.TEXTURE_2D, texture);
-  for (const wrap of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) {
-    gl.texParameteri(gl.TEXTURE_2D, wrap, gl.CLAMP_TO_EDGE);
-  }
-  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
-  return texture;
 }
 
 function link(gl) {

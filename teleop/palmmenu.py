@@ -1,0 +1,71 @@
+"""What the operator's gestures are about to do, in words for the headset. Pure."""
+
+from __future__ import annotations
+
+from teleop.bindings import PALM_FINGERS, Bindings, ButtonReader, SideName, resolve
+from teleop.effects import View
+from teleop.gestures import KEEP_NS
+from teleop.intents import Intent
+from teleop.protocol import GestureInfo
+from teleop.samples import Button, Recording
+
+WORDS = {
+    Intent.ESTOP.value: "emergency stop",
+    Intent.ESTOP_RESET.value: "reset the emergency stop",
+    Intent.RECORD_START.value: "start recording",
+    Intent.RECORD_STOP.value: "stop recording",
+    Intent.PAUSE.value: "pause",
+    Intent.RESUME.value: "resume",
+    Intent.DISCARD.value: "discard",
+    Intent.HOME.value: "go home",
+    Intent.SCENE_RESET.value: "new scene",
+    "save_success": "success",
+    "save_failure": "failure",
+}
+GESTURES = ("press", "tap", "hold")
+
+
+def gesture_info(reader: ButtonReader, view: View, now_ns: int) -> GestureInfo | None:
+    """What to show of the palm menu now; None while no palm offers it."""
+    for side, hand in reader.hands.items():
+        if hand.seen_ns is None or now_ns - hand.seen_ns > KEEP_NS:
+            continue
+        if hand.pinching is not None or hand.buttons:
+            button = hand.pinching or Button(hand.buttons)
+            words = offer(reader.bindings, side, button, view)
+            if hand.buttons and not _has_hold(reader.bindings, side, button, view):
+                return GestureInfo(text=f"Done: {words}", share=1.0)
+            return GestureInfo(text=f"Keep the pinch: {words}", share=round(hand.share, 2))
+        if hand.menu:
+            parts = [
+                f"{finger}: {offer(reader.bindings, side, button, view)}"
+                for button, finger in PALM_FINGERS.items()
+            ]
+            return GestureInfo(text=f"{side.capitalize()} palm. Pinch {', '.join(parts)}")
+    return None
+
+
+def offer(bindings: Bindings, side: SideName, button: Button, view: View) -> str:
+    """What a button does in the present state: "pause", or "discard, held: go home"."""
+    said = []
+    for gesture in GESTURES:
+        action = bindings.action(side, button, gesture, view)
+        if action is None or not resolve(action, view, ""):
+            continue
+        words = _words(action, view)
+        said.append(f"held: {words}" if gesture == "hold" else words)
+    return ", ".join(said) or "nothing now"
+
+
+def _has_hold(bindings: Bindings, side: SideName, button: Button, view: View) -> bool:
+    action = bindings.action(side, button, "hold", view)
+    return action is not None and bool(resolve(action, view, ""))
+
+
+def _words(action: str, view: View) -> str:
+    if action == Intent.RECORD_TOGGLE:
+        running = view.recording in (Recording.RECORDING, Recording.PAUSED)
+        return WORDS[Intent.RECORD_STOP if running else Intent.RECORD_START]
+    if action in WORDS:
+        return WORDS[action]
+    return WORDS[resolve(action, view, "")[0].intent]
