@@ -1,0 +1,94 @@
+"""The results as JSON and as a table, with what they were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("telecap", "pin", "pin-pink", "mink", "mujoco", "numba", "daqp", "qpsolvers", "numpy")
+COLUMNS = {
+    "name": ("solver", "{}"),
+    "step_us_median": ("step median µs", "{:.1f}"),
+    "step_us_p99": ("p99", "{:.1f}"),
+    "with_targets_us_median": ("with targets µs", "{:.1f}"),
+    "pink_ratio": ("pink ÷ it", "{:.1f}"),
+    "position_mm": ("position p50 / p95 / max mm", "{}"),
+    "rotation_deg": ("rotation p50 / max °", "{}"),
+    "violations": ("frames over position / velocity / acceleration", "{}"),
+    "acceleration_share_max": ("worst acceleration ÷ limit", "{:.2f}"),
+    "jerk_rms": ("jerk rms", "{:.0f}"),
+    "jerk_rms_elsewhere": ("jerk rms out of reach", "{:.0f}"),
+    "regained_step_mrad": ("step as reach returns mrad", "{:.1f}"),
+    "clearance_mm_min": ("clearance min mm", "{:.1f}"),
+    "engage": ("engage, 3° outside mrad", "{}"),
+    "failed": ("exceptions in the run, in 40 engages", "{}"),
+}
+"""Columns of the table: key, heading, format."""
+
+
+def machine(core: int) -> dict[str, Any]:
+    """Where and with what it was measured."""
+    versions = {name: metadata.version(name) for name in PACKAGES if _installed(name)}
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "bound_to_core": core,
+        "load_1min": round(os.getloadavg()[0], 2),
+        "platform": platform.platform(),
+        "python": sys.version.split()[0],
+        "versions": versions,
+    }
+
+
+def add_ratios(rows: list[dict[str, Any]]) -> None:
+    """How many times each row's median fits into pink's."""
+    pink = next((r["step_us_median"] for r in rows if r["name"] == "pink"), float("nan"))
+    for row in rows:
+        row["pink_ratio"] = pink / row["step_us_median"]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| " + " | ".join(title for title, _ in COLUMNS.values()) + " |",
+        "|---" * len(COLUMNS) + "|",
+    ]
+    for row in rows:
+        cells = _joined(row)
+        values = [form.format(cells[key]) for key, (_, form) in COLUMNS.items()]
+        lines.append("| " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+def _joined(row: dict[str, Any]) -> dict[str, Any]:
+    """Figures that share a cell."""
+    position = "{position_mm_p50:.3f} / {position_mm_p95:.2f} / {position_mm_max:.2f}"
+    over = "{position_violations} / {velocity_violations} / {acceleration_violations}"
+    return row | {
+        "position_mm": position.format(**row),
+        "rotation_deg": "{rotation_deg_p50:.3f} / {rotation_deg_max:.2f}".format(**row),
+        "violations": over.format(**row),
+        "failed": "{exceptions}, {engage_exceptions}".format(**row),
+        "engage": "{engage_inside_mrad:.2g}, {engage_outside_mrad:.2g}".format(**row),
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
