@@ -23,7 +23,8 @@ REGULARIZATION = 1e-4
 """Weight of `add_regularization_task` on the step, as in placo's own examples."""
 SETTINGS = (
     "KinematicsSolver with enable_joint_limits, enable_velocity_limits; frame and joints tasks "
-    f"with the squared costs as weights, add_regularization_task({REGULARIZATION:g}); a process of its own, so not interleaved with the others"
+    f"with the squared costs as weights, add_regularization_task({REGULARIZATION:g}); "
+    "in a process of its own, so not interleaved with the others"
 )
 
 
@@ -79,8 +80,9 @@ def _case(rig: Rig, motion: Trajectory, passes: int, core: int) -> dict[str, Arr
     poses = [rig.forward(q) for q in starts]
     case = {
         "joint_names": rig.joint_names, "tips": tips, "costs": [costs(tip) for tip in tips],
-        "posture_cost": POSTURE_COST, "regularization": REGULARIZATION, "rate_hz": motion.rate_hz, "passes": passes, "core": core,
-        "q": motion.q, "engage_q": starts,
+        "posture_cost": POSTURE_COST, "regularization": REGULARIZATION,
+        "rate_hz": motion.rate_hz, "passes": passes, "core": core, "q": motion.q,
+        "engage_q": starts,
     }  # fmt: skip
     case |= {f"T_{tip}": motion.Ts_robot_tip[tip] for tip in tips}
     case |= {f"engage_T_{tip}": [p[tip] for p in poses] for tip in tips}

@@ -150,6 +150,8 @@ def rig_channels(rig: Rig) -> list[Channel]:
             },
         ),
     ]
+    inputs = ("control/input", "control/input", samples.CONTROL_INPUT, ON_CHANGE, {"t_ns": CLOCK})
+    plan.append(inputs)
     if is_simulated(rig):
         nq = rig.compile(scene=True).nq
         plan.append(("sim/qpos", "sim/qpos", samples.sim_qpos_dtype(nq), rate_hz, {"t_ns": CLOCK}))
