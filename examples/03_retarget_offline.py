@@ -41,8 +41,9 @@ def targets_of(rows: np.ndarray, row: int) -> Targets:
         pose_to_matrix(rows[f"T_robot_{tip}"][row]) if valid[i] else None
         for i, tip in enumerate(tips)
     ]
-    openings = [None if np.isnan(opening) else float(opening) for opening in gripper]
-    return Targets(*poses, *openings)
+    sides = zip(("left", "right"), gripper.tolist(), strict=True)
+    openings = {side: opening for side, opening in sides if not np.isnan(opening)}
+    return Targets(*poses, grippers=openings)
 
 
 def retarget(episode: Episode, rig: Rig, rate_hz: float) -> tuple[int, np.ndarray]:

@@ -281,9 +281,10 @@ class ControlCore:
 
     def _at_rest(self, tip: str) -> bool:
         """Whether the limb of a tip stands still: a clutch closed on a moving arm would pull."""
-        limb = self.rig.limbs[tip.removesuffix("_wrist")]
+        limbs = self.rig.limbs
+        limb = limbs[tip.removesuffix("_wrist")] or limbs.get("torso", ())  # a fixed head's mover
         speed = [abs(self._dq[self.rig.joint_names.index(name)]) for name in limb]
-        return bool(max(speed) <= self.config.rest_rad_s)
+        return bool(max(speed, default=0.0) <= self.config.rest_rad_s)
 
     def _opening(self, tip: str) -> float:
         names, side = self.rig.gripper_names, tip.removesuffix("_wrist")

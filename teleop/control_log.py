@@ -82,7 +82,7 @@ class CallLog:
         return row
 
     def checkpoint(self, now_ns: int) -> dict[str, Any] | None:
-        """Data of a `control_memory` event where one is due, to go on from after the last call."""
+        """Data of a `MEMORY` event where one is due, to go on from after the last call."""
         session = self._session
         if session is None or int(session["recording"]) not in TAKES:
             self._due_ns = None

@@ -21,11 +21,10 @@ from teleop.control_memory import read, recall
 from teleop.errors import TeleopError
 from teleop.hmd.replay import operator_frames
 from teleop.protocol import empty_frame
-from teleop.samples import robot_state_dtype
+from teleop.samples import MEMORY, robot_state_dtype
 from teleop.settings_keys import SettingError, changed
 
 INPUTS = "control/input"
-MEMORY = "control_memory"
 Key = tuple[int, int]
 """Time and number that tell a row from all others."""
 

@@ -252,6 +252,9 @@ CONTROL_INPUT = np.dtype(
 
 With the streams that hold those rows it makes every command again, bit for bit."""
 
+MEMORY = "control_memory"
+"""Kind of the events in which the control law writes what it remembers: long, for machines."""
+
 
 def sim_qpos_dtype(nq: int) -> np.dtype[np.void]:
     """Topic `sim/qpos`: the whole state of a simulated scene, (nq,) in MuJoCo's order."""

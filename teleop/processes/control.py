@@ -18,6 +18,7 @@ from teleop.pacing import Grid
 from teleop.processes.loop import Process
 from teleop.samples import (
     CONTROL_INPUT,
+    MEMORY,
     OPERATOR_FRAME,
     SESSION_STATE,
     Motion,
@@ -91,7 +92,7 @@ class ControlProcess:
         self._inputs.send(self._log.tick(session, frame, state, now_ns, slot, outputs is not None))
         checkpoint = self._log.checkpoint(now_ns)
         if checkpoint is not None:
-            self._process.event("control_memory", checkpoint)
+            self._process.event(MEMORY, checkpoint)
 
     def _serve_frame(self, now_ns: int) -> None:
         frame = self._frames.latest()
