@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -51,6 +52,15 @@ def add_ratios(rows: list[dict[str, Any]]) -> None:
     pink = next((r["step_us_median"] for r in rows if r["name"] == "pink"), float("nan"))
     for row in rows:
         row["pink_ratio"] = pink / row["step_us_median"]
+
+
+def finite(value: Any) -> Any:
+    """The same with None for what is not a finite number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: list[dict[str, Any]]) -> str:

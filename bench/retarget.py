@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(report.table(found["rows"]))
         for reason in found["skipped"]:
             print(f"not measured: {reason}")
-    args.out.write_text(json.dumps(result, indent=1))
+    args.out.write_text(json.dumps(report.finite(result), indent=1))
     print(f"\nsaved {args.out}")
     return 0
 
