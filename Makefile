@@ -33,7 +33,7 @@ test-fast: setup-test
 
 bench: setup
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[humanoid,bench]"
-	$(BIN)/python -m bench.retarget
+	$(BIN)/python -m bench.retarget --doc docs/benchmarks.md
 
 check: setup-test
 	$(BIN)/ruff format --check .

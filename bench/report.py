@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("telecap", "pin", "pin-pink", "mink", "mujoco", "numba", "daqp", "qpsolvers", "numpy")
+BEGIN, END = "<!-- bench.retarget begin -->", "<!-- bench.retarget end -->"
+"""What lies between them in a document is written by a run."""
 COLUMNS = {
     "name": ("solver", "{}"),
     "step_us_median": ("step median µs", "{:.1f}"),
@@ -73,6 +75,41 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = _joined(row)
         values = [form.format(cells[key]) for key, (_, form) in COLUMNS.items()]
         lines.append("| " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+def put_into(document: str, result: dict[str, Any]) -> str:
+    """A document with the part between its marks replaced by these results.
+
+    Raises:
+        ValueError: It has no marks.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the document has no {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n{_results(result)}\n{END}{after}"
+
+
+def _results(result: dict[str, Any]) -> str:
+    where = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
+    lines = [
+        f"{where['date']}, {where['cpu']}, one of {where['cores']} cores (load "
+        f"{where['load_1min']} when it began), Python {where['python']}; {versions}"
+        + (f", placo {where['placo']}" if where["placo"] else "")
+        + "."
+    ]
+    for found in result["comparisons"]:
+        rows = found["rows"]
+        lines += [
+            f"\n**{found['rate_hz']:g} Hz**: {found['frames']} frames, {found['reachable_frames']} "
+            f"of them reachable, each timed {found['passes']} times.\n",
+            table(rows),
+        ]
+        lines += [f"\nNot measured: {reason}." for reason in found["skipped"]]
+    lines.append("\nSettings:\n")
+    lines += [f"- {row['name']}: `{row['settings']}`" for row in result["comparisons"][0]["rows"]]
     return "\n".join(lines)
 
 

@@ -1,8 +1,10 @@
 """Retargeting beside pink, mink and placo: the same robot, frames, costs and limits, in one run.
 
 usage: python -m bench.retarget [--quick] [--out FILE.json] [--rates 200 72] [--passes 5]
+                                [--doc docs/benchmarks.md]
 
-Prints a table for each rate and writes everything to the JSON file. placo is measured when
+Prints a table for each rate, writes everything to the JSON file and, if asked, puts the tables
+into a document. placo is measured when
 `TELECAP_PLACO_PYTHON` names an interpreter that has it.
 """
 
@@ -93,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a short motion, once, at 200 Hz")
     parser.add_argument("--rates", type=float, nargs="+", default=[200.0, 72.0])
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--doc", type=Path, help="document whose tables to replace")
     parser.add_argument("--out", type=Path, default=Path("bench-retarget.json"))
     args = parser.parse_args(arguments)
     rates, passes, duration_s = args.rates, args.passes, DURATION_S
@@ -116,6 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
         for reason in found["skipped"]:
             print(f"not measured: {reason}")
     args.out.write_text(json.dumps(report.finite(result), indent=1))
+    if args.doc is not None:
+        args.doc.write_text(report.put_into(args.doc.read_text(), result))
     print(f"\nsaved {args.out}")
     return 0
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from teleop.control import ControlCore
-from teleop.control_memory import MemoryFormatError, remember, write
+from teleop.control_memory import MemoryFormatError, pack, remember, write
 from teleop.samples import CONTROL_INPUT, Recording
 
 log = logging.getLogger(__name__)
@@ -101,8 +101,8 @@ class CallLog:
                 "epoch": int(self._row["epoch"]),
                 "seq": int(self._row["seq"]),
                 "config": msgspec.to_builtins(self._core.config),
-                "memory": remember(self._core),
-                "rows": {name: write(row) for name, row in rows.items()},
+                "memory": pack(remember(self._core)),
+                "rows": pack({name: write(row) for name, row in rows.items()}),
             }
         except MemoryFormatError:
             log.exception("the control law's memory is not recorded")

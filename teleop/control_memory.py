@@ -11,6 +11,8 @@ import dataclasses
 import enum
 import importlib
 import io
+import json
+import zlib
 from collections import deque
 from typing import Any
 
@@ -54,6 +56,17 @@ def recall(owner: Any, memory: dict[str, Any]) -> None:
         )
     for name, written in memory.items():
         object.__setattr__(owner, name, read(written, present[name]))
+
+
+def pack(memory: dict[str, Any]) -> str:
+    """Compressed JSON as text: most of a memory is zeros, and an event has a largest size."""
+    return _text(zlib.compress(json.dumps(memory).encode(), 1))
+
+
+def unpack(packed: str) -> dict[str, Any]:
+    """What `pack` was given."""
+    memory: dict[str, Any] = json.loads(zlib.decompress(_raw(packed)))
+    return memory
 
 
 def _attributes(owner: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from recorder import Episode
 from retarget import Rig, load_rig
 from teleop.control import ControlConfig, ControlCore, Outputs
-from teleop.control_memory import read, recall
+from teleop.control_memory import read, recall, unpack
 from teleop.errors import TeleopError
 from teleop.hmd.replay import operator_frames
 from teleop.protocol import empty_frame
@@ -109,12 +109,12 @@ class OfflineTake:
         return None if self.same_rig else core
 
     def _begin(self, memory: Mapping[str, Any]) -> _Controlled:
-        rows = {name: read(row) for name, row in memory["rows"].items()}
+        rows = {name: read(row) for name, row in unpack(memory["rows"]).items()}
         self._rows.keep(**rows)
         core, rig = ControlCore(self.rig, self.config), self.rig
         state = rows["state"]
         if self.same_rig:
-            recall(core, memory["memory"])
+            recall(core, unpack(memory["memory"]))
         if self.as_recorded:
             return _Controlled(core)
         if self.same_rig and state is not None:

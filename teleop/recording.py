@@ -84,6 +84,8 @@ def rig_channels(rig: Rig) -> list[Channel]:
     pose = {**POSE_ATTRIBUTES, **ROBOT}
     tips = ["left_wrist", "right_wrist", "head"]
     plan: list[_Plan] = [
+        # drained first: whatever it names was published before, so the take then holds that too
+        ("control/input", "control/input", samples.CONTROL_INPUT, ON_CHANGE, {"t_ns": CLOCK}),
         (
             "robot/state",
             "state",
@@ -150,8 +152,6 @@ def rig_channels(rig: Rig) -> list[Channel]:
             },
         ),
     ]
-    inputs = ("control/input", "control/input", samples.CONTROL_INPUT, ON_CHANGE, {"t_ns": CLOCK})
-    plan.append(inputs)
     if is_simulated(rig):
         nq = rig.compile(scene=True).nq
         plan.append(("sim/qpos", "sim/qpos", samples.sim_qpos_dtype(nq), rate_hz, {"t_ns": CLOCK}))

@@ -17,10 +17,18 @@ from bench.contender import Limits
 from bench.timing import Run
 from bench.trajectory import REACH, bimanual
 from bench.urdf import write_urdf
-from tests.retarget.conftest import HUMANOID, cached_rig
+from retarget.errors import RetargetError
+from tests.retarget.conftest import cached_rig
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.skipif(not HUMANOID, reason="needs the humanoid extra")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def needs_the_robot() -> None:
+    try:
+        cached_rig("g1-dex3")
+    except RetargetError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
