@@ -73,7 +73,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for row in rows:
         cells = _joined(row)
-        values = [form.format(cells[key]) for key, (_, form) in COLUMNS.items()]
+        values = [_cell(cells[key], form) for key, (_, form) in COLUMNS.items()]
         lines.append("| " + " | ".join(values) + " |")
     return "\n".join(lines)
 
@@ -111,6 +111,10 @@ def _results(result: dict[str, Any]) -> str:
     lines.append("\nSettings:\n")
     lines += [f"- {row['name']}: `{row['settings']}`" for row in result["comparisons"][0]["rows"]]
     return "\n".join(lines)
+
+
+def _cell(value: Any, form: str) -> str:
+    return "–" if finite(value) is None else form.format(value)
 
 
 def _joined(row: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,13 @@ the present tick again when a newer pose arrives before the next slot, inside th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retarget import OneEuroConfig, Retargeter, Rig, Solution, Targets, Verdict
+from retarget import OneEuroConfig, Retargeter, RetargeterConfig, Rig, Solution, Targets, Verdict
 from retarget.frames import pose_to_matrix
 from retarget.targets import TIPS
 from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
@@ -37,6 +37,7 @@ class ControlConfig:
         homing_speed: Share of the rig's limits used to go home.
         home_rad: Joints this near to home have arrived.
         smoothing: One-Euro filter of the operator's poses; None passes them unfiltered.
+        retargeter: Costs, damping and posture of the retargeter.
     """
 
     rate_hz: int = 200
@@ -47,6 +48,7 @@ class ControlConfig:
     homing_speed: float = 0.3
     home_rad: float = 2e-3
     smoothing: OneEuroConfig | None = None
+    retargeter: RetargeterConfig = field(default_factory=RetargeterConfig)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,7 @@ class ControlCore:
     def __init__(self, rig: Rig, config: ControlConfig | None = None) -> None:
         self.rig = rig
         self.config = config or ControlConfig()
-        self._retargeter = Retargeter(rig, self.config.rate_hz)
+        self._retargeter = Retargeter(rig, self.config.rate_hz, self.config.retargeter)
         self._followers = {tip: Follower(self.config.smoothing) for tip in rig.tips}
         self._engage_count: dict[str, int] = {}
         self._started = False

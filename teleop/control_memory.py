@@ -179,6 +179,8 @@ def _kind(name: str) -> Any:
 
 
 def _array_text(value: Any) -> str:
+    if np.asarray(value).dtype.hasobject:
+        raise MemoryFormatError("an array of objects has no written form")
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(value), allow_pickle=False)
     return _text(buffer.getvalue())

@@ -93,6 +93,9 @@ def test_other_settings_differ_and_stay_within_the_limits(episode: Episode) -> N
     assert 0 < found.tips["right_wrist"]["position_mm_max"] < 500
     speeds = np.array([c.outputs.answer.dq for c in calls if c.outputs])
     assert (np.abs(speeds) <= take.rig.velocity_limit + 1e-9).all()
+    loose = OfflineTake(episode, changes=["retargeter.wrist_rotation_cost=0.01"])
+    apart = compare(episode, loose, list(loose)).tips["left_wrist"]
+    assert apart["rotation_deg_max"] > 0.1
     with pytest.raises(SettingError, match="rate_hz"):
         OfflineTake(episode, changes=["rate_hz=100"])
 
