@@ -20,7 +20,7 @@ PYTHON = "TELECAP_PLACO_PYTHON"
 """Environment variable: interpreter of an environment with placo."""
 NAME = "placo"
 REGULARIZATION = 1e-4
-"""Weight of `add_regularization_task` on the step, as in placo's own examples."""
+"""Weight of `add_regularization_task`, which keeps the step small where nothing else does."""
 SETTINGS = (
     "KinematicsSolver with enable_joint_limits, enable_velocity_limits; frame and joints tasks "
     f"with the squared costs as weights, add_regularization_task({REGULARIZATION:g}); "

@@ -5,6 +5,7 @@ usage: python examples/03_retarget_offline.py EPISODE [--rig RIG] [--rate-hz 200
 The same calls give the same numbers, so with the recorded rig only what the recording cannot tell
 remains: the arms' motion before the first row used. With another rig file (other limits, another
 posture) the difference is what that rig would have done. Going home is not a target and is skipped.
+`telecap replay EPISODE --retarget` makes everything again, from the operator on, bit for bit.
 """
 
 from __future__ import annotations
