@@ -36,7 +36,8 @@ class Differences:
         identical: Every command equals the recorded one, bit for bit.
         first_different_tick: None when all are equal.
         joints: By joint that both robots have: `max` and `rms` difference [rad or m].
-        tips: By tip: `position_mm_max`, `position_mm_rms`, `rotation_deg_max`, `rotation_deg_rms`.
+        tips: By tip: `position_mm_max`, `position_mm_rms`, `rotation_deg_max`, `rotation_deg_rms`;
+            of another robot, between the motions since the first command.
         saturation: Share of joint-ticks at a limit, by kind: `recorded` and `offline`.
         jerk_rms: Of the commands on the grid [rad/s³]: `recorded` and `offline`.
     """
@@ -158,19 +159,39 @@ def _spread(apart: Array) -> dict[str, float]:
 
 
 def _tips(a: Rig, q_a: Array, b: Rig, q_b: Array) -> dict[str, dict[str, float]]:
-    apart: dict[str, list[tuple[float, float]]] = {tip: [] for tip in a.tips if tip in b.tips}
-    for one, other in zip(q_a, q_b, strict=True):
-        T_a, T_b = a.forward(one), b.forward(other)
-        for tip, values in apart.items():
-            distance = float(np.linalg.norm(T_a[tip][:3, 3] - T_b[tip][:3, 3])) * 1e3
-            turn = log3(T_a[tip][:3, :3].T @ T_b[tip][:3, :3])
-            values.append((distance, float(np.degrees(np.linalg.norm(turn)))))
+    """Distances and angles between the tips; of two robots, between their motions so far."""
+    tips = [tip for tip in a.tips if tip in b.tips]
+    poses_a, poses_b = _poses(a, q_a, tips), _poses(b, q_b, tips)
     found = {}
-    for tip, values in apart.items():
-        position, rotation = (_spread(column) for column in np.array(values).T)
+    for tip in tips:
+        one, other = poses_a[tip], poses_b[tip]
+        if a is not b:
+            one, other = _since_start(one), _since_start(other)
+        position = _spread(np.linalg.norm(one[:, :3, 3] - other[:, :3, 3], axis=1) * 1e3)
+        rotation = _spread(np.array([_angle_deg(*pair) for pair in zip(one, other, strict=True)]))
         found[tip] = {f"position_mm_{k}": v for k, v in position.items()}
         found[tip] |= {f"rotation_deg_{k}": v for k, v in rotation.items()}
     return found
+
+
+def _poses(rig: Rig, q: Array, tips: Sequence[str]) -> dict[str, Array]:
+    """(N, 4, 4) of each tip."""
+    forward = [rig.forward(row) for row in q]
+    return {tip: np.array([poses[tip] for poses in forward]) for tip in tips}
+
+
+def _since_start(Ts_robot_tip: Array) -> Array:
+    """How a tip moved and turned from its first pose, about the axes of the robot root."""
+    moved = Ts_robot_tip.copy()
+    moved[:, :3, 3] -= Ts_robot_tip[0, :3, 3]
+    moved[:, :3, :3] = Ts_robot_tip[:, :3, :3] @ Ts_robot_tip[0, :3, :3].T
+    return moved
+
+
+def _angle_deg(T_a: Array, T_b: Array) -> float:
+    if np.array_equal(T_a, T_b):
+        return 0.0  # not the round-off of R' R
+    return float(np.degrees(np.linalg.norm(log3(T_a[:3, :3].T @ T_b[:3, :3]))))
 
 
 def _saturations(episode: Episode, rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
