@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.soak import EPISODE, RATES_HZ, installed_rigs, run_episode, soak, violations
-from retarget import Retargeter, Status
-from retarget.targets import Solution
+from retarget import Retargeter, Solution, Status
 from tests.retarget.conftest import cached_rig
 
 STEPS = 20_000
