@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from bench.soak import EPISODE, RATES_HZ, installed_rigs, run_episode, soak, violations
-from retarget import Retargeter, Solution, Status
+from retarget import Retargeter
 from tests.retarget.conftest import cached_rig
 
 STEPS = 20_000
@@ -34,14 +36,8 @@ def test_the_checks_notice_every_kind_of_violation():
 
     def broken(step, opening=1.0, dq=None):
         q, last = rig.upper.copy(), np.zeros(n)
-        answer = Solution(
-            q + step,
-            np.full(n, step / dt) if dq is None else np.full(n, dq),
-            grippers * opening,
-            Status.TRACKING,
-            {},
-            np.zeros(n, np.uint8),
-        )
+        dq_now = np.full(n, step / dt if dq is None else dq)
+        answer = SimpleNamespace(q=q + step, dq=dq_now, grippers=grippers * opening)
         return " ".join(violations(rig, dt, (q, last), answer, grippers))
 
     assert broken(0.0) == ""
