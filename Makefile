@@ -2,12 +2,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup setup-test demo run test test-fast check format build clean
+.PHONY: help setup setup-test demo run test test-fast bench check format build clean
 
 help:
 	@echo "make demo    set up and run the whole system once, without headset or robot"
 	@echo "make run     set up and serve the openarm rig"
 	@echo "make test    set up and run every test"
+	@echo "make bench   measure retargeting beside pink and mink"
 	@echo "make check   format, lint, strict types, import arrows"
 
 setup: $(VENV)/.ready
@@ -29,6 +30,10 @@ test: setup-test
 
 test-fast: setup-test
 	$(BIN)/python -m pytest -m "not system and not browser and not lerobot"
+
+bench: setup
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[humanoid,bench]"
+	$(BIN)/python -m bench.retarget --doc docs/benchmarks.md
 
 check: setup-test
 	$(BIN)/ruff format --check .

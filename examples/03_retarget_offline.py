@@ -5,6 +5,7 @@ usage: python examples/03_retarget_offline.py EPISODE [--rig RIG] [--rate-hz 200
 The same calls give the same numbers, so with the recorded rig only what the recording cannot tell
 remains: the arms' motion before the first row used. With another rig file (other limits, another
 posture) the difference is what that rig would have done. Going home is not a target and is skipped.
+`telecap replay EPISODE --retarget` makes everything again, from the operator on, bit for bit.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def targets_of(rows: np.ndarray, row: int) -> Targets:
         pose_to_matrix(rows[f"T_robot_{tip}"][row]) if valid[i] else None
         for i, tip in enumerate(tips)
     ]
-    openings = [None if np.isnan(opening) else float(opening) for opening in gripper]
-    return Targets(*poses, *openings)
+    sides = zip(("left", "right"), gripper.tolist(), strict=True)
+    openings = {side: opening for side, opening in sides if not np.isnan(opening)}
+    return Targets(*poses, grippers=openings)
 
 
 def retarget(episode: Episode, rig: Rig, rate_hz: float) -> tuple[int, np.ndarray]:

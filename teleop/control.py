@@ -6,13 +6,13 @@ the present tick again when a newer pose arrives before the next slot, inside th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retarget import OneEuroConfig, Retargeter, Rig, Solution, Targets, Verdict
+from retarget import OneEuroConfig, Retargeter, RetargeterConfig, Rig, Solution, Targets, Verdict
 from retarget.frames import pose_to_matrix
 from retarget.targets import TIPS
 from teleop.alignment import ArmGeometry, ClutchMode
@@ -39,6 +39,7 @@ class ControlConfig:
         homing_speed: Share of the rig's limits used to go home.
         home_rad: Joints this near to home have arrived.
         smoothing: One-Euro filter of the operator's poses; None passes them unfiltered.
+        retargeter: Costs, damping and posture of the retargeter.
     """
 
     rate_hz: int = 200
@@ -49,6 +50,7 @@ class ControlConfig:
     homing_speed: float = 0.3
     home_rad: float = 2e-3
     smoothing: OneEuroConfig | None = None
+    retargeter: RetargeterConfig = field(default_factory=RetargeterConfig)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +93,7 @@ class ControlCore:
     def __init__(self, rig: Rig, config: ControlConfig | None = None) -> None:
         self.rig = rig
         self.config = config or ControlConfig()
-        self._retargeter = Retargeter(rig, self.config.rate_hz)
+        self._retargeter = Retargeter(rig, self.config.rate_hz, self.config.retargeter)
         self._followers = {tip: Follower(self.config.smoothing) for tip in rig.tips}
         self._geometry = ArmGeometry.of(rig)
         self._engage_count: dict[str, int] = {}
@@ -289,9 +291,10 @@ class ControlCore:
 
     def _at_rest(self, tip: str) -> bool:
         """Whether the limb of a tip stands still: a clutch closed on a moving arm would pull."""
-        limb = self.rig.limbs[tip.removesuffix("_wrist")]
+        limbs = self.rig.limbs
+        limb = limbs[tip.removesuffix("_wrist")] or limbs.get("torso", ())  # a fixed head's mover
         speed = [abs(self._dq[self.rig.joint_names.index(name)]) for name in limb]
-        return bool(max(speed) <= self.config.rest_rad_s)
+        return bool(max(speed, default=0.0) <= self.config.rest_rad_s)
 
     def _opening(self, tip: str) -> float:
         names, side = self.rig.gripper_names, tip.removesuffix("_wrist")

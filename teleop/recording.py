@@ -84,6 +84,8 @@ def rig_channels(rig: Rig) -> list[Channel]:
     pose = {**POSE_ATTRIBUTES, **ROBOT}
     tips = ["left_wrist", "right_wrist", "head"]
     plan: list[_Plan] = [
+        # drained first: whatever it names was published before, so the take then holds that too
+        ("control/input", "control/input", samples.CONTROL_INPUT, ON_CHANGE, {"t_ns": CLOCK}),
         (
             "robot/state",
             "state",

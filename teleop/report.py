@@ -22,11 +22,13 @@ from recorder import Episode, Event
 from recorder.quality import QualityReport, check_episode
 from teleop.plots import Curve, Mark, histogram, line_plot, timeline
 from teleop.report_style import CSS
+from teleop.samples import MEMORY
 
 SHOTS = 6
 THUMBNAIL_PX = 220
 _VERDICT = {"pass": "good", "warn": "warn", "fail": "bad"}
 _OUTCOME = {"success": "good", "failure": "bad"}
+_QUIET = {"start", "stop", "scheduling", MEMORY}
 _LOUD = {"drop", "pause", "hold", "estop", "interrupted", "operator_lost", "take_lost"}
 _MAX_EVENT_ROWS = 200
 _FEW_REASONS = 4
@@ -205,7 +207,7 @@ def _thumbnail(jpeg: bytes) -> bytes:
 
 def _timeline(take: _Take) -> str:
     """Events by name where there is room, those that come often as a row of ticks."""
-    events = [e for e in take.episode.events if e.kind not in {"start", "stop", "scheduling"}]
+    events = [e for e in take.episode.events if e.kind not in _QUIET]
     counts = Counter(event.kind for event in events)
     marks = [
         Mark(float(take.seconds(e.t_ns)), _words(e)) for e in events if counts[e.kind] <= _OFTEN
@@ -356,7 +358,7 @@ def _number(value: Any, form: str, scale: float = 1) -> str:
 
 
 def _event_list(take: _Take) -> str:
-    events = take.episode.events
+    events = [e for e in take.episode.events if e.kind != MEMORY]
     if not events:
         return ""
     rows = "".join(

@@ -232,6 +232,32 @@ def solution_dtype(n_joints: int) -> np.dtype[np.void]:
     )
 
 
+CONTROL_INPUT = np.dtype(
+    [
+        ("t_ns", np.int64),  # the time the control law was given
+        ("epoch", np.uint32),  # random for each start of the control process
+        ("seq", np.uint64),  # counts the calls of a start
+        ("tick", np.uint64),
+        ("is_revision", np.bool_),  # `revise`, else `tick`
+        ("restarted", np.bool_),  # `restart` was called before it
+        ("answered", np.bool_),  # it gave a command
+        ("frame_seq", np.uint64),
+        ("t_frame_receive_ns", np.int64),
+        ("frame_presence", np.uint8),  # a frame that shows nothing is not recorded elsewhere
+        ("session_seq", np.uint64),
+        ("t_session_ns", np.int64),
+        ("state_seq", np.uint64),
+        ("t_state_ns", np.int64),
+    ]
+)
+"""Topic `control/input`: which rows each call of the control law was given; times 0 for none.
+
+With the streams that hold those rows it makes every command again, bit for bit."""
+
+MEMORY = "control_memory"
+"""Kind of the events in which the control law writes what it remembers: long, for machines."""
+
+
 def sim_qpos_dtype(nq: int) -> np.dtype[np.void]:
     """Topic `sim/qpos`: the whole state of a simulated scene, (nq,) in MuJoCo's order."""
     return np.dtype([("t_ns", np.int64), ("seq", np.uint64), ("qpos", np.float64, (nq,))])

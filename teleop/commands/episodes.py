@@ -18,6 +18,7 @@ from teleop.commands.shared import (
     open_episode,
     out,
 )
+from teleop.samples import MEMORY
 
 WIDE_COLUMNS = 110
 """Terminals this wide have room for the task."""
@@ -68,6 +69,7 @@ def show(
         as_json: Print JSON.
     """
     ep = open_episode(episode)
+    events = [e for e in ep.events if e.kind != MEMORY]
     info: dict[str, Any] = {
         "path": str(episode),
         "state": ep.state,
@@ -75,7 +77,7 @@ def show(
         "attributes": dict(ep.attributes),
         "streams": {n: {"rows": len(ep.stream(n))} for n in ep.streams},
         "cameras": {n: {"pictures": len(ep.camera(n))} for n in ep.cameras},
-        "events": [{"t_ns": e.t_ns, "kind": e.kind, "data": e.data} for e in ep.events],
+        "events": [{"t_ns": e.t_ns, "kind": e.kind, "data": e.data} for e in events],
     }
     if as_json:
         print(json.dumps(info))  # noqa: T201
@@ -92,7 +94,7 @@ def show(
             rate = f"{(len(t_ns) - 1) / span_s:.1f}" if span_s else "—"
             table.add_row(name if kind == "streams" else f"cameras/{name}", str(len(t_ns)), rate)
     out.print(table)
-    for event in ep.events:
+    for event in events:
         out.print(
             f"  {(event.t_ns - ep.start_ns) / 1e9:8.3f} s  {event.kind}  {event.data}", markup=False
         )

@@ -115,15 +115,35 @@ def replay(
     url: str = "",
     token: str = "",
     dataset: Path = DEFAULT_DATASET,
+    retarget: bool = False,
+    rig: str = "",
+    changes: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE")] = (),
+    out_file: Annotated[Path | None, tyro.conf.arg(name="out")] = None,
+    as_json: JsonFlag = False,
 ) -> int:
     """Stream the operator part of a recorded episode through the system again.
+
+    With --retarget nothing is started: the commands are made again offline from what the control
+    law was given live, and compared. The exit code is 1 when the take's own rig and settings do
+    not give its own commands, bit for bit.
 
     Args:
         episode: Episode directory.
         url: A running system, as `telecap run` printed it; a simulated one is started when empty.
         token: Token of that system.
         dataset: Where a system started here stores what is recorded.
+        retarget: Make the commands again offline and say how they differ.
+        rig: With --retarget, another robot: built-in name or path of a rig file.
+        changes: With --retarget, settings to change, such as smoothing.beta=10.
+        out_file: With --retarget, a new .npz file for the new commands.
+        as_json: With --retarget, print one JSON object.
     """
+    if retarget:
+        from teleop.commands.offline import retarget_episode
+
+        return retarget_episode(episode, rig, changes, out_file, as_json)
+    if rig or changes or out_file is not None:
+        raise UsageError("--rig, --set and --out belong to --retarget")
     from teleop.demo import replay_episode
 
     result = replay_episode(episode, url=url, token=token, dataset=dataset, console=err)

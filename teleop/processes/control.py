@@ -12,10 +12,13 @@ import numpy as np
 from retarget import OneEuroConfig, load_rig
 from teleop.bus import Subscriber
 from teleop.control import ControlConfig, ControlCore, Outputs
+from teleop.control_log import CallLog
 from teleop.following import LEFT_CONTROLLER, RIGHT_CONTROLLER
 from teleop.pacing import Grid
 from teleop.processes.loop import Process
 from teleop.samples import (
+    CONTROL_INPUT,
+    MEMORY,
     OPERATOR_FRAME,
     SESSION_STATE,
     Motion,
@@ -52,6 +55,8 @@ class ControlProcess:
         self._target = bus.publisher("target", target_dtype())
         self._solution = bus.publisher("solution", solution_dtype(n))
         self._command = bus.publisher("command/requested", command_dtype(n, g))
+        self._inputs = bus.publisher("control/input", CONTROL_INPUT)
+        self._log = CallLog(self._core)
         self._waiter = bus.waiter([self._frames])
         self._revisions = 0
         self._grid = Grid(time.monotonic_ns(), config.control_rate_hz)
@@ -78,19 +83,27 @@ class ControlProcess:
         for message in self._robot_events.drain():
             if json.loads(message.data)["kind"] == "scene_reset":
                 self._core.restart()
+                self._log.restarted()
                 self._state.latest()
                 self._state.last = None  # what came so far shows the robot elsewhere
         session, frame, state = map(_newest, (self._session, self._frames, self._state))
-        self._publish(self._core.tick(session, frame, state, now_ns, slot), now_ns)
+        outputs = self._core.tick(session, frame, state, now_ns, slot)
+        self._publish(outputs, now_ns)
+        self._inputs.send(self._log.tick(session, frame, state, now_ns, slot, outputs is not None))
+        checkpoint = self._log.checkpoint(now_ns)
+        if checkpoint is not None:
+            self._process.event(MEMORY, checkpoint)
 
     def _serve_frame(self, now_ns: int) -> None:
         frame = self._frames.latest()
         if frame is None:
             return
         outputs = self._core.revise(frame, now_ns)
+        row = self._log.revision(frame, now_ns, outputs is not None)
         if outputs is not None:
             self._revisions += 1
             self._publish(outputs, now_ns)
+        self._inputs.send(row)
 
     def _sleep_to_slot(self) -> None:
         time.sleep(max(0, self._grid.next_ns() - time.monotonic_ns()) * 1e-9)
