@@ -7,10 +7,10 @@ import importlib.util
 from pathlib import Path, PurePosixPath
 
 from retarget.errors import MissingModelPackageError, ModelFileError
-from retarget.rigfile import ModelSection
+from retarget.modelsections import ModelSource
 
 
-def find_model(rig: str, section: ModelSection, rig_dir: Path) -> Path:
+def find_model(rig: str, section: ModelSource, rig_dir: Path) -> Path:
     """Path of the model file of `section`.
 
     Raises:
@@ -22,11 +22,12 @@ def find_model(rig: str, section: ModelSection, rig_dir: Path) -> Path:
     path = Path(section.path).expanduser()
     path = path if path.is_absolute() else rig_dir / path
     if not path.is_file():
-        raise ModelFileError(f"rig {rig!r}: no model file {path}")
+        hint = f"; {section.hint}" if section.hint else ""
+        raise ModelFileError(f"rig {rig!r}: no model file {path}{hint}")
     return path.resolve()
 
 
-def _in_package(rig: str, section: ModelSection) -> Path:
+def _in_package(rig: str, section: ModelSource) -> Path:
     """Model file among the modules or the data files of an installed package."""
     name = section.distribution or section.package.replace("_", "-")
     install = f'pip install "telecap[{section.extra}]"' if section.extra else f"pip install {name}"

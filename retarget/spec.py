@@ -12,9 +12,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from retarget.errors import ModelFileError, NoJointsError, RigFileError, UnknownNameError
+from retarget.errors import ModelFileError, RigFileError, UnknownNameError
 from retarget.frames import Array
-from retarget.rigfile import CameraSection, GripperSection, RigFile, SceneSection, TipSection
+from retarget.gripper import Gripper
+from retarget.modelsections import ModelSource
+from retarget.rigfile import CameraSection, RigFile, SceneSection, TipSection
 from retarget.urdf import UrdfReport, is_urdf, urdf_spec
 
 HOME_KEY = "home"
@@ -38,24 +40,16 @@ def quiet_compiler() -> Iterator[None]:
         mujoco.set_mju_user_warning(previous)
 
 
-def load_spec(path: Path, file: RigFile, rig_dir: Path) -> tuple[Any, UrdfReport]:
+def load_spec(path: Path, source: ModelSource, rig_dir: Path) -> tuple[Any, UrdfReport]:
     """Read a model file as an `MjSpec`, and report what a URDF had to leave behind.
 
     Raises:
         ModelFileError: MuJoCo cannot read it.
-        NoJointsError: It has no joints.
     """
-    report = UrdfReport()
-    section = file.model
     with quiet_compiler():
-        if section.format == "urdf" or (section.format == "auto" and is_urdf(path)):
-            folders = [rig_dir / folder for folder in section.package_dirs]
-            spec, report = urdf_spec(path, folders)
-        else:
-            spec = _parse(path)
-    if not any(int(joint.type) != _FREE for joint in spec.joints):
-        raise NoJointsError(f"{path}: the model has no joints; is it the whole robot?")
-    return spec, report
+        if source.format == "urdf" or (source.format == "auto" and is_urdf(path)):
+            return urdf_spec(path, [rig_dir / folder for folder in source.package_dirs])
+        return _parse(path), UrdfReport()
 
 
 def _parse(path: Path) -> Any:
@@ -91,9 +85,7 @@ def keyframe_values(spec: Any, name: str, where: str) -> dict[str, float]:
 
 
 def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
-    """Fix the base, drop the model's keyframes (their size is about to change), add the tips."""
-    for key in list(spec.keys):
-        spec.delete(key)
+    """Fix the base, make geom groups collide, add the tips."""
     if file.model.base == "fixed":
         for joint in list(spec.joints):
             if int(joint.type) == _FREE:
@@ -168,7 +160,7 @@ def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
         spec.attach(_parse(path), prefix="", frame=spec.worldbody.add_frame())
 
 
-def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[GripperSection]) -> None:
+def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper]) -> None:
     """Write the keyframe `home`: named joints, coupled joints, position actuators, grippers."""
     key = model.key(HOME_KEY).id
     qpos: Array = model.qpos0.copy()
@@ -184,8 +176,8 @@ def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper
     model.key_qpos[key] = qpos
     model.key_ctrl[key] = _holding_ctrl(model, qpos)
     for gripper in grippers:
-        value = gripper.closed + gripper.home * (gripper.open - gripper.closed)
-        model.key_ctrl[key, model.actuator(gripper.actuator).id] = value
+        actuator = model.actuator(gripper.actuator).id
+        model.key_ctrl[key, actuator] = gripper.control(gripper.home)
 
 
 def _holding_ctrl(model: Any, qpos: Array) -> Array:
