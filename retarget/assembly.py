@@ -13,7 +13,7 @@ from retarget.errors import ModelFileError, NoJointsError, RigFileError, Unknown
 from retarget.modelsections import AttachSection, ModelSource
 from retarget.rigfile import RigFile
 from retarget.sources import find_model
-from retarget.spec import keyframe_values, load_spec, quiet_compiler
+from retarget.spec import apply_keyframe, load_spec, quiet_compiler
 
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 
@@ -44,7 +44,7 @@ def assemble(file: RigFile, rig_dir: Path, where: str) -> Assembly:
     path = find_model(file.name, file.model, rig_dir)
     spec, report = load_spec(path, file.model, rig_dir)
     _drop_meshes(spec, file.model, where)
-    keyframe = keyframe_values(spec, file.home.keyframe, where)
+    keyframe = apply_keyframe(spec, file.home.keyframe, where)
     _delete_keys(spec)  # their size is about to change
     dropped = list(report.dropped_visuals)
     for section in file.attach:
@@ -62,8 +62,7 @@ def _attach(
     child, report = load_spec(path, section, rig_dir)
     _drop_meshes(child, section, where)
     _delete_keys(child)
-    if section.keep:
-        _keep_bodies(child, section.keep, f"{where}: [[attach]] {path.name}")
+    _place_bodies(child, section, f"{where}: [[attach]] {path.name}")
     body = spec.worldbody if section.body == "world" else spec.body(section.body)
     if body is None:
         raise UnknownNameError("body", section.body, [b.name for b in spec.bodies], where)
@@ -85,16 +84,14 @@ def _delete_keys(spec: Any) -> None:
         spec.delete(key)
 
 
-def _keep_bodies(spec: Any, keep: tuple[str, ...], where: str) -> None:
-    """Delete every other top-level body, and the geoms, lights and cameras of the world."""
-    top = [body.name for body in spec.worldbody.bodies]
-    for name in keep:
+def _place_bodies(spec: Any, section: AttachSection, where: str) -> None:
+    """Stand top-level bodies where the rig file wants them."""
+    top = {body.name: body for body in spec.worldbody.bodies}
+    for name, place in section.place.items():
         if name not in top:
             raise UnknownNameError("top-level body", name, top, where)
-    world = spec.worldbody
-    bodies = [body for body in world.bodies if body.name not in keep]
-    for element in [*bodies, *world.geoms, *world.lights, *world.cameras, *world.sites]:
-        spec.delete(element)
+        x, y, z, w = place.quat_xyzw
+        top[name].pos, top[name].quat = list(place.position), [w, x, y, z]
 
 
 def _drop_meshes(spec: Any, source: ModelSource, where: str) -> None:

@@ -48,6 +48,18 @@ class ModelSection(ModelSource, frozen=True, kw_only=True):
     base: Literal["fixed", "as_modelled"] = "fixed"
 
 
+class PlaceSection(Section, frozen=True):
+    """Where a top-level body of an attached model stands, in that model's world.
+
+    Attributes:
+        position: Its origin [m].
+        quat_xyzw: How it is turned.
+    """
+
+    position: Triple
+    quat_xyzw: Quad = (0.0, 0.0, 0.0, 1.0)
+
+
 class AttachSection(ModelSource, frozen=True, kw_only=True):
     """A further model, attached to a body: an arm on a stand, a hand on a wrist.
 
@@ -56,14 +68,14 @@ class AttachSection(ModelSource, frozen=True, kw_only=True):
         body: Body that carries it (`world` for a fixed one).
         position: Where its world origin goes, in that body [m].
         quat_xyzw: How it is turned there.
-        keep: Top-level bodies of the model that are attached; empty attaches all of it.
+        place: Top-level bodies of the model that stand elsewhere than its file says.
     """
 
     prefix: str = ""
     body: str = "world"
     position: Triple = (0.0, 0.0, 0.0)
     quat_xyzw: Quad = (0.0, 0.0, 0.0, 1.0)
-    keep: tuple[str, ...] = ()
+    place: dict[str, PlaceSection] = msgspec.field(default_factory=dict)
 
 
 class BaseSection(Section, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from retarget.errors import MissingModelPackageError, ModelFileError
 from retarget.modelsections import ModelSource
+from retarget.rigfile import RigFile
 
 
 def find_model(rig: str, section: ModelSource, rig_dir: Path) -> Path:
@@ -27,10 +28,29 @@ def find_model(rig: str, section: ModelSource, rig_dir: Path) -> Path:
     return path.resolve()
 
 
+def missing_packages(file: RigFile) -> tuple[str, ...]:
+    """Commands that install the packages whose models a rig needs and that are not there."""
+    absent = [
+        source
+        for source in (file.model, *file.attach)
+        if source.package and importlib.util.find_spec(source.package) is None
+    ]
+    return tuple(dict.fromkeys(_install_command(source) for source in absent))
+
+
+def _install_command(source: ModelSource) -> str:
+    if source.extra:
+        return f'pip install "telecap[{source.extra}]"'
+    return f"pip install {_distribution(source)}"
+
+
+def _distribution(source: ModelSource) -> str:
+    return source.distribution or source.package.replace("_", "-")
+
+
 def _in_package(rig: str, section: ModelSource) -> Path:
     """Model file among the modules or the data files of an installed package."""
-    name = section.distribution or section.package.replace("_", "-")
-    install = f'pip install "telecap[{section.extra}]"' if section.extra else f"pip install {name}"
+    install = _install_command(section)
     spec = importlib.util.find_spec(section.package)
     if spec is None:
         raise MissingModelPackageError(rig, section.package, install)
@@ -38,7 +58,7 @@ def _in_package(rig: str, section: ModelSource) -> Path:
         candidate = Path(folder) / section.path
         if candidate.is_file():
             return candidate
-    data_file = _data_file(name, section.path)
+    data_file = _data_file(_distribution(section), section.path)
     if data_file is not None:
         return data_file
     raise ModelFileError(

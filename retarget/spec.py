@@ -68,24 +68,31 @@ def compile_spec(spec: Any, where: str) -> Any:
         raise ModelFileError(f"{where}: MuJoCo cannot compile it: {error}") from error
 
 
-def keyframe_values(spec: Any, name: str, where: str) -> dict[str, float]:
-    """Hinge and slide joint values of a keyframe of the model, by joint name."""
+def apply_keyframe(spec: Any, name: str, where: str) -> dict[str, float]:
+    """Hinge and slide joint values of a keyframe of the model, by joint name.
+
+    Floating bodies are moved to where the keyframe has them, so that a base that gets fixed stands
+    there.
+    """
     if not name:
         return {}
     known = [key.name for key in spec.keys]
     if name not in known:
         raise UnknownNameError("keyframe", name, known, where)
     model = compile_spec(spec, where)
-    qpos = model.key(name).qpos
-    return {
-        model.joint(j).name: float(qpos[model.jnt_qposadr[j]])
-        for j in range(model.njnt)
-        if model.jnt_type[j] == _HINGE or model.jnt_type[j] == _SLIDE
-    }
+    qpos, values = model.key(name).qpos, {}
+    for j in range(model.njnt):
+        a = model.jnt_qposadr[j]
+        if model.jnt_type[j] in (_HINGE, _SLIDE):
+            values[model.joint(j).name] = float(qpos[a])
+        elif model.jnt_type[j] == _FREE:
+            body = spec.body(model.body(model.jnt_bodyid[j]).name)
+            body.pos, body.quat = qpos[a : a + 3], qpos[a + 3 : a + 7]
+    return values
 
 
 def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
-    """Fix the base, make geom groups collide, add the tips."""
+    """Fix the base, settle what collides, add the tips."""
     if file.model.base == "fixed":
         for joint in list(spec.joints):
             if int(joint.type) == _FREE:
@@ -93,6 +100,10 @@ def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
     for geom in spec.geoms:
         if geom.group in file.collision.groups:
             geom.contype, geom.conaffinity = 1, 1
+    for body1, body2 in file.collision.ignore:
+        exclude = spec.add_exclude()
+        exclude.bodyname1 = _body(spec, body1, where).name
+        exclude.bodyname2 = _body(spec, body2, where).name
     limbs = [*file.arms.values(), *([file.head] if file.head else [])]
     for limb in limbs:
         _add_tip(spec, limb.tip, where)
@@ -166,18 +177,28 @@ def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper
     qpos: Array = model.qpos0.copy()
     for name, value in joints.items():
         qpos[model.joint(name).qposadr[0]] = value
-    for eq in range(model.neq):
-        if model.eq_type[eq] == int(mujoco.mjtEq.mjEQ_JOINT) and model.eq_obj2id[eq] >= 0:
-            follower = model.jnt_qposadr[model.eq_obj1id[eq]]
-            leader = model.jnt_qposadr[model.eq_obj2id[eq]]
-            moved = qpos[leader] - model.qpos0[leader]
-            poly = np.polynomial.Polynomial(np.ravel(model.eq_data[eq])[:5])
-            qpos[follower] = model.qpos0[follower] + float(poly(moved))
+    _couple(model, qpos, joints)
     model.key_qpos[key] = qpos
     model.key_ctrl[key] = _holding_ctrl(model, qpos)
     for gripper in grippers:
         actuator = model.actuator(gripper.actuator).id
         model.key_ctrl[key, actuator] = gripper.control(gripper.home)
+
+
+def _couple(model: Any, qpos: Array, given: Mapping[str, float]) -> None:
+    """Make coupled joints meet their couplings, moving the one whose value was not given."""
+    for eq in range(model.neq):
+        if model.eq_type[eq] != int(mujoco.mjtEq.mjEQ_JOINT) or model.eq_obj2id[eq] < 0:
+            continue
+        first, second = int(model.eq_obj1id[eq]), int(model.eq_obj2id[eq])
+        a, b = model.jnt_qposadr[first], model.jnt_qposadr[second]
+        data = np.ravel(model.eq_data[eq])[:5]
+        if model.joint(first).name in given and data[1] != 0 and not data[2:].any():
+            moved = (qpos[a] - model.qpos0[a] - data[0]) / data[1]
+            qpos[b] = model.qpos0[b] + moved
+        else:
+            follow = np.polynomial.Polynomial(data)
+            qpos[a] = model.qpos0[a] + float(follow(qpos[b] - model.qpos0[b]))
 
 
 def _holding_ctrl(model: Any, qpos: Array) -> Array:

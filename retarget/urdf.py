@@ -20,6 +20,8 @@ import mujoco
 from retarget.errors import MissingMeshError, ModelFileError, NoJointsError, UnexpandedXacroError
 
 _READABLE = (".stl", ".obj", ".msh")
+HIDDEN_GROUP = 3
+"""Geom group that is not drawn by default."""
 _XACRO = "{http://www.ros.org/wiki/xacro}"
 _PACKAGE = re.compile(r"(?:package|model)://([^/]+)/(.*)")
 _log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ def urdf_spec(path: Path, package_dirs: Sequence[Path]) -> tuple[Any, UrdfReport
         spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
     except ValueError as error:
         raise ModelFileError(f"{path}: MuJoCo cannot read it: {error}") from error
+    _hide_collisions(spec)
     _couple_mimics(spec, root)
     _add_actuators(spec, root)
     if dropped:
@@ -143,6 +146,15 @@ def _find_mesh(reference: str, path: Path, package_dirs: Sequence[Path]) -> Path
             folder / rest for folder in (*package_dirs, *path.parents) if folder.name == package
         ]
     return next((file.resolve() for file in candidates if file.is_file()), None)
+
+
+def _hide_collisions(spec: Any) -> None:
+    """Draw a link's pictures only, and its collision shapes where it has none."""
+    for body in spec.bodies:
+        shapes = [geom for geom in body.geoms if geom.contype or geom.conaffinity]
+        if len(shapes) < len(body.geoms):
+            for geom in shapes:
+                geom.group = HIDDEN_GROUP
 
 
 def _couple_mimics(spec: Any, root: ET.Element) -> None:

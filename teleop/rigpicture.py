@@ -1,0 +1,136 @@
+"""A picture of a rig at home, rendered off-screen."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from retarget import Rig
+from teleop.cameras.gl import open_context
+from teleop.errors import TeleopError
+
+HOME_KEY = "home"
+SPARE_GEOMS = 1000
+SAMPLES = 8
+COLOURS = 128
+"""Of a PNG: a robot has few, and a palette makes the file a third as large."""
+
+
+class PictureError(TeleopError):
+    """A picture cannot be written."""
+
+
+def save_picture(
+    rig: Rig,
+    path: Path,
+    *,
+    width: int = 640,
+    height: int = 480,
+    azimuth_deg: float = 150.0,
+    elevation_deg: float = -20.0,
+) -> None:
+    """Render `rig` at home and write a .png or .jpg.
+
+    Raises:
+        PictureError: The path cannot be written, or has another ending.
+        RenderError: There is no OpenGL.
+    """
+    if path.suffix.lower() not in (".png", ".jpg"):
+        raise PictureError(f"{path}: a picture is a .png or a .jpg")
+    picture = draw_rig(rig, width, height, azimuth_deg, elevation_deg)
+    options: list[int] = []
+    if path.suffix.lower() == ".png":
+        picture = _with_few_colours(picture)
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    try:
+        written = cv2.imwrite(str(path), picture[:, :, ::-1], options)
+    except cv2.error as error:
+        raise PictureError(f"{path}: {error}") from error
+    if not written:
+        raise PictureError(f"{path}: cannot be written; does its folder exist?")
+
+
+def draw_rig(
+    rig: Rig, width: int, height: int, azimuth_deg: float, elevation_deg: float
+) -> npt.NDArray[np.uint8]:
+    """Pixels (H, W, 3) of the rig at home in its scene, seen from outside."""
+    model = rig.compile(scene=True)
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, model.key(HOME_KEY).id)
+    mujoco.mj_forward(model, data)
+    model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+    model.vis.quality.offsamples = SAMPLES
+    model.vis.map.znear = 0.05 / model.stat.extent
+    gl = open_context(width, height)
+    try:
+        context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+        scene = mujoco.MjvScene(model, model.ngeom + SPARE_GEOMS)
+        camera = _view(rig, model, data, width / height, azimuth_deg, elevation_deg)
+        option = mujoco.MjvOption()
+        option.sitegroup[:] = 0
+        mujoco.mjv_updateScene(model, data, option, None, camera, mujoco.mjtCatBit.mjCAT_ALL, scene)
+        pixels = np.empty((height, width, 3), np.uint8)
+        rect = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(rect, scene, context)
+        mujoco.mjr_readPixels(pixels, None, rect, context)
+        context.free()
+    finally:
+        gl.free()
+    return pixels[::-1].copy()
+
+
+def _view(
+    rig: Rig, model: Any, data: Any, aspect: float, azimuth_deg: float, elevation_deg: float
+) -> Any:
+    """A free camera that shows all of the robot and what it works on."""
+    low, high = _bounds(rig, model, data)
+    camera = mujoco.MjvCamera()
+    camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+    camera.azimuth, camera.elevation = azimuth_deg, elevation_deg
+    camera.lookat[:] = (low + high) / 2
+    half = math.radians(model.vis.global_.fovy) / 2
+    half_width = math.atan(math.tan(half) * aspect)
+    azimuth = math.radians(azimuth_deg)
+    across = np.abs([math.sin(azimuth), math.cos(azimuth)]) @ (high - low)[:2]
+    along = np.abs([math.cos(azimuth), math.sin(azimuth)]) @ (high - low)[:2]
+    tilt = math.radians(abs(elevation_deg))
+    up = (high - low)[2] * math.cos(tilt) + along * math.sin(tilt)
+    needed = max(up / 2 / math.tan(half), across / 2 / math.tan(half_width))
+    camera.distance = needed + along / 4
+    return camera
+
+
+def _bounds(
+    rig: Rig, model: Any, data: Any
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Corners of the box around the robot's bodies and the free objects; walls are left out."""
+    joints = [model.joint(name).id for name in rig.joint_names]
+    roots = set(model.body_rootid[model.jnt_bodyid[joints]].tolist())
+    free = np.flatnonzero(model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))
+    roots |= set(model.body_rootid[model.jnt_bodyid[free]].tolist())
+    shown = np.isin(model.body_rootid[model.geom_bodyid], list(roots))
+    shown &= (model.geom_group <= 2) & (model.geom_rbound > 0)
+    corners = []
+    for geom in np.flatnonzero(shown):
+        centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
+        R_world_geom = data.geom_xmat[geom].reshape(3, 3)
+        p_world = data.geom_xpos[geom] + R_world_geom @ centre
+        reach = np.abs(R_world_geom) @ half
+        corners += [p_world - reach, p_world + reach]
+    return np.min(corners, axis=0), np.max(corners, axis=0)
+
+
+def _with_few_colours(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The picture in steps of brightness so coarse that PNG packs it well."""
+    step = 256 // COLOURS * 4
+    coarse: npt.NDArray[np.uint8] = np.minimum(
+        (picture.astype(np.uint16) + step // 2) // step * step, 255
+    ).astype(np.uint8)
+    return coarse
