@@ -20,6 +20,10 @@ import mujoco
 from retarget.errors import MissingMeshError, ModelFileError, NoJointsError, UnexpandedXacroError
 
 _READABLE = (".stl", ".obj", ".msh")
+KP_UNKNOWN = 200.0
+"""Gain of a joint whose effort limit is not given [N m/rad]."""
+FASTEST_RAD_S = 200.0
+"""Fastest a drive may ring: well below what a physics step of 2 ms can follow."""
 HIDDEN_GROUP = 3
 """Geom group that is not drawn by default."""
 _XACRO = "{http://www.ros.org/wiki/xacro}"
@@ -177,16 +181,20 @@ def _couple_mimics(spec: Any, root: ET.Element) -> None:
 def _add_actuators(spec: Any, root: ET.Element) -> None:
     """A position actuator, named after its joint, on every leading joint; a URDF has none.
 
-    The gain reaches the joint's effort limit at an error of 0.1 rad (or 0.1 m).
+    The gain reaches the joint's effort limit at an error of 0.1 rad (or 0.1 m). The joint gets as
+    much rotor inertia as keeps this spring from ringing faster than a physics step can follow.
     """
+    joints = {joint.name: joint for joint in spec.joints}
     for joint in root.findall("joint"):
         movable = joint.get("type") in ("revolute", "prismatic", "continuous")
         if not movable or joint.find("mimic") is not None:
             continue
         limit = joint.find("limit")
         effort = float(limit.get("effort", 0.0)) if limit is not None else 0.0
+        kp = 10.0 * effort if effort > 0 else KP_UNKNOWN
+        joints[str(joint.get("name"))].armature = kp / FASTEST_RAD_S**2
         actuator = spec.add_actuator(name=joint.get("name"), target=joint.get("name"))
         actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
-        actuator.set_to_position(kp=10.0 * effort if effort > 0 else 200.0, dampratio=1.0)
+        actuator.set_to_position(kp=kp, dampratio=1.0)
         if effort > 0:
             actuator.forcerange = [-effort, effort]

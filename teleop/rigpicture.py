@@ -18,8 +18,14 @@ from teleop.errors import TeleopError
 HOME_KEY = "home"
 SPARE_GEOMS = 1000
 SAMPLES = 8
-COLOURS = 128
-"""Of a PNG: a robot has few, and a palette makes the file a third as large."""
+BRIGHTNESS = 0.5
+"""Of the headlight, ambient and diffuse: rigs darken theirs for fast cameras."""
+NEAR_M = 0.05
+WALL_M = 0.06
+"""How far behind the face of a wall that hides the robot the picture begins."""
+BACKGROUND = (238, 241, 245)
+COLOUR_STEP = 8
+"""Steps of brightness in a PNG; coarse ones pack several times better."""
 
 
 class PictureError(TeleopError):
@@ -66,24 +72,51 @@ def draw_rig(
     mujoco.mj_forward(model, data)
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
     model.vis.quality.offsamples = SAMPLES
-    model.vis.map.znear = 0.05 / model.stat.extent
+    model.vis.headlight.ambient[:] = model.vis.headlight.diffuse[:] = BRIGHTNESS
+    model.light_active[:] = 0
+    model.mat_reflectance[:] = 0
+    camera = _view(rig, model, data, width / height, azimuth_deg, elevation_deg)
+    model.vis.map.znear = _clear_from(model, data, camera) / model.stat.extent
     gl = open_context(width, height)
     try:
-        context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
-        scene = mujoco.MjvScene(model, model.ngeom + SPARE_GEOMS)
-        camera = _view(rig, model, data, width / height, azimuth_deg, elevation_deg)
-        option = mujoco.MjvOption()
-        option.sitegroup[:] = 0
-        mujoco.mjv_updateScene(model, data, option, None, camera, mujoco.mjtCatBit.mjCAT_ALL, scene)
-        pixels = np.empty((height, width, 3), np.uint8)
-        rect = mujoco.MjrRect(0, 0, width, height)
-        mujoco.mjr_render(rect, scene, context)
-        mujoco.mjr_readPixels(pixels, None, rect, context)
-        context.free()
+        return _render(model, data, camera, width, height)
     finally:
         gl.free()
+
+
+def _render(model: Any, data: Any, camera: Any, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Pixels of what `camera` sees, in the current context."""
+    context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+    mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+    scene = mujoco.MjvScene(model, model.ngeom + SPARE_GEOMS)
+    for flag in ("SKYBOX", "HAZE"):
+        scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+    option = mujoco.MjvOption()
+    option.sitegroup[:] = 0
+    mujoco.mjv_updateScene(model, data, option, None, camera, mujoco.mjtCatBit.mjCAT_ALL, scene)
+    pixels, depth = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32)
+    rect = mujoco.MjrRect(0, 0, width, height)
+    mujoco.mjr_render(rect, scene, context)
+    mujoco.mjr_readPixels(pixels, depth, rect, context)
+    context.free()
+    pixels[depth == depth.max() if depth.max() >= 1.0 else depth > 1.0] = BACKGROUND
     return pixels[::-1].copy()
+
+
+def _clear_from(model: Any, data: Any, camera: Any) -> float:
+    """From where on to draw [m]: behind a wall that would hide the robot, else all of it."""
+    azimuth, elevation = math.radians(camera.azimuth), math.radians(camera.elevation)
+    level = math.cos(elevation)
+    ahead = np.array([level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)])
+    eye, start = camera.lookat - camera.distance * ahead, 0.0
+    for _ in range(8):
+        hit = np.full(1, -1, np.int32)
+        away = mujoco.mj_ray(model, data, eye + start * ahead, ahead, None, 1, -1, hit)
+        is_wall = hit[0] >= 0 and model.body_weldid[model.geom_bodyid[hit[0]]] == 0
+        if not is_wall or start + away > camera.distance:
+            break
+        start += away + WALL_M
+    return max(start, NEAR_M)
 
 
 def _view(
@@ -110,13 +143,12 @@ def _view(
 def _bounds(
     rig: Rig, model: Any, data: Any
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Corners of the box around the robot's bodies and the free objects; walls are left out."""
-    joints = [model.joint(name).id for name in rig.joint_names]
-    roots = set(model.body_rootid[model.jnt_bodyid[joints]].tolist())
-    free = np.flatnonzero(model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))
-    roots |= set(model.body_rootid[model.jnt_bodyid[free]].tolist())
-    shown = np.isin(model.body_rootid[model.geom_bodyid], list(roots))
-    shown &= (model.geom_group <= 2) & (model.geom_rbound > 0)
+    """Corners of the box around what can move: the robot's arms and the free objects."""
+    driven = model.jnt_bodyid[[model.joint(name).id for name in rig.joint_names]]
+    root = np.isin(model.body_rootid, model.body_rootid[driven])
+    free = model.jnt_bodyid[model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE)]
+    moving = (root & (model.body_weldid != 0)) | np.isin(model.body_rootid, free)
+    shown = moving[model.geom_bodyid] & (model.geom_group <= 2) & (model.geom_rbound > 0)
     corners = []
     for geom in np.flatnonzero(shown):
         centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
@@ -129,8 +161,6 @@ def _bounds(
 
 def _with_few_colours(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The picture in steps of brightness so coarse that PNG packs it well."""
-    step = 256 // COLOURS * 4
-    coarse: npt.NDArray[np.uint8] = np.minimum(
-        (picture.astype(np.uint16) + step // 2) // step * step, 255
-    ).astype(np.uint8)
+    rounded = (picture.astype(np.uint16) + COLOUR_STEP // 2) // COLOUR_STEP * COLOUR_STEP
+    coarse: npt.NDArray[np.uint8] = np.minimum(rounded, 255).astype(np.uint8)
     return coarse
