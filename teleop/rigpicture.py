@@ -15,6 +15,7 @@ from retarget import Rig
 from teleop.cameras.gl import open_context
 from teleop.errors import TeleopError
 
+Array = npt.NDArray[np.float64]
 HOME_KEY = "home"
 SPARE_GEOMS = 1000
 SAMPLES = 8
@@ -99,24 +100,43 @@ def _render(model: Any, data: Any, camera: Any, width: int, height: int) -> npt.
     mujoco.mjr_render(rect, scene, context)
     mujoco.mjr_readPixels(pixels, depth, rect, context)
     context.free()
-    pixels[depth == depth.max() if depth.max() >= 1.0 else depth > 1.0] = BACKGROUND
+    pixels[depth >= 1.0] = BACKGROUND
     return pixels[::-1].copy()
 
 
 def _clear_from(model: Any, data: Any, camera: Any) -> float:
-    """From where on to draw [m]: behind a wall that would hide the robot, else all of it."""
+    """From where on to draw [m]: behind a wall that would hide most of the robot."""
     azimuth, elevation = math.radians(camera.azimuth), math.radians(camera.elevation)
     level = math.cos(elevation)
     ahead = np.array([level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)])
-    eye, start = camera.lookat - camera.distance * ahead, 0.0
+    eye = camera.lookat - camera.distance * ahead
+    points = data.xpos[model.body_weldid != 0]
+    start = NEAR_M
     for _ in range(8):
-        hit = np.full(1, -1, np.int32)
-        away = mujoco.mj_ray(model, data, eye + start * ahead, ahead, None, 1, -1, hit)
-        is_wall = hit[0] >= 0 and model.body_weldid[model.geom_bodyid[hit[0]]] == 0
-        if not is_wall or start + away > camera.distance:
+        walls = _walls(model, data, eye, ahead, start, points)
+        if 2 * len(walls) < len(points):
             break
-        start += away + WALL_M
-    return max(start, NEAR_M)
+        start = float(np.median(walls)) + WALL_M
+    return start
+
+
+def _walls(
+    model: Any, data: Any, eye: Array, ahead: Array, start: float, points: Array
+) -> list[float]:
+    """How deep each fixed thing lies that hides one of `points` from the eye [m].
+
+    Nothing is drawn, and so nothing hides, nearer than `start`.
+    """
+    walls = []
+    for point in points:
+        way = (point - eye) / np.linalg.norm(point - eye)
+        origin = eye + way * (start / (way @ ahead))
+        hit = np.full(1, -1, np.int32)
+        away = mujoco.mj_ray(model, data, origin, way, None, 1, -1, hit)
+        fixed = hit[0] >= 0 and model.body_weldid[model.geom_bodyid[hit[0]]] == 0
+        if fixed and away < np.linalg.norm(point - origin):
+            walls.append(float((origin + away * way - eye) @ ahead))
+    return walls
 
 
 def _view(
@@ -140,9 +160,7 @@ def _view(
     return camera
 
 
-def _bounds(
-    rig: Rig, model: Any, data: Any
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _bounds(rig: Rig, model: Any, data: Any) -> tuple[Array, Array]:
     """Corners of the box around what can move: the robot's arms and the free objects."""
     driven = model.jnt_bodyid[[model.joint(name).id for name in rig.joint_names]]
     root = np.isin(model.body_rootid, model.body_rootid[driven])
