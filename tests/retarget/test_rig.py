@@ -17,6 +17,7 @@ from retarget.errors import (
     UnknownNameError,
     UnknownRigError,
 )
+from tests.retarget.conftest import cached_scene
 
 ARM_URDF = (Path(__file__).parent / "data" / "arm.urdf").read_text()
 PLAIN_URDF = ARM_URDF.replace("VISUAL", "")
@@ -110,7 +111,7 @@ def test_openarm_scene_has_objects_cameras_and_a_home_that_holds(openarm):
 
 @pytest.mark.parametrize("point", [(0.45, 0, 1.255), (0.41, -0.18, 1.03), (0.42, 0.21, 1.02)])
 def test_the_operator_sees_pick_handover_and_tray(openarm, point):
-    model = openarm.compile(scene=True)
+    model = cached_scene("openarm")
     data = mujoco.MjData(model)
     mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
     mujoco.mj_forward(model, data)
