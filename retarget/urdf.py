@@ -82,7 +82,7 @@ def urdf_spec(path: Path, package_dirs: Sequence[Path]) -> tuple[Any, UrdfReport
     _couple_mimics(spec, root)
     _add_actuators(spec, root)
     if dropped:
-        _log.warning("%s: %d visual meshes dropped (format)", path.name, len(dropped))
+        _log.info("%s: %d visual meshes dropped (format)", path.name, len(dropped))
     return spec, UrdfReport(tuple(dropped))
 
 

@@ -90,7 +90,7 @@ def _render(model: Any, data: Any, camera: Any, width: int, height: int) -> npt.
     context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
     mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
     scene = mujoco.MjvScene(model, model.ngeom + SPARE_GEOMS)
-    for flag in ("SKYBOX", "HAZE"):
+    for flag in ("SKYBOX", "HAZE", "CULL_FACE"):
         scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
     option = mujoco.MjvOption()
     option.sitegroup[:] = 0
