@@ -48,19 +48,22 @@ def save_picture(
         PictureError: The path cannot be written, or has another ending.
         RenderError: There is no OpenGL.
     """
-    if path.suffix.lower() not in (".png", ".jpg"):
-        raise PictureError(f"{path}: a picture is a .png or a .jpg")
+    check_path(path)
     picture = draw_rig(rig, width, height, azimuth_deg, elevation_deg)
     options: list[int] = []
     if path.suffix.lower() == ".png":
         picture = _with_few_colours(picture)
         options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    try:
-        written = cv2.imwrite(str(path), picture[:, :, ::-1], options)
-    except cv2.error as error:
-        raise PictureError(f"{path}: {error}") from error
-    if not written:
-        raise PictureError(f"{path}: cannot be written; does its folder exist?")
+    if not cv2.imwrite(str(path), picture[:, :, ::-1], options):
+        raise PictureError(f"{path} cannot be written")
+
+
+def check_path(path: Path) -> None:
+    """Raise `PictureError` where no picture can be written."""
+    if path.suffix.lower() not in (".png", ".jpg"):
+        raise PictureError(f"{path}: a picture is a .png or a .jpg")
+    if not path.absolute().parent.is_dir():
+        raise PictureError(f"{path}: there is no folder {path.absolute().parent}")
 
 
 def draw_rig(

@@ -12,7 +12,7 @@ from retarget.rigfile import find_rig, read_rig
 from retarget.sources import missing_packages
 from teleop.commands.shared import JsonFlag, out
 from teleop.rigcheck import RigReport, inspect_rig
-from teleop.rigpicture import save_picture
+from teleop.rigpicture import check_path, save_picture
 
 
 def list_rigs(*, as_json: JsonFlag = False) -> int:
@@ -53,6 +53,8 @@ def check_rig(
         elevation_deg: Negative looks down.
         as_json: Print one JSON object.
     """
+    if picture is not None:
+        check_path(picture)
     loaded = load_rig(rig)
     report = inspect_rig(loaded)
     if picture is not None:
