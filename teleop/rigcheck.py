@@ -88,7 +88,7 @@ def inspect_rig(rig: Rig) -> RigReport:
     difference = engines_difference(robot)
     drift, drift_joint, problems = None, "", _problems(rig, difference)
     try:
-        drift, drift_joint = home_drift(rig)
+        drift, drift_joint = home_drift(rig, MujocoRobot(rig))
     except RobotError as error:
         problems.append(f"cannot be simulated: {error}")
     if drift is not None and not drift < MAX_DRIFT:
@@ -131,16 +131,14 @@ def engines_difference(model: Any, samples: int = SAMPLES, seed: int = 0) -> flo
     return worst
 
 
-def home_drift(rig: Rig, seconds: float = HOLD_S) -> tuple[float, str]:
+def home_drift(rig: Rig, robot: MujocoRobot, seconds: float = HOLD_S) -> tuple[float, str]:
     """Hold home in simulation; the farthest any driven joint was from it, and which one."""
-    robot = MujocoRobot(rig)
     robot.start(0)
     worst = np.zeros(len(rig.joint_names))
     slot_ns = round(1e9 / robot.rate_hz)
     for k in range(1, round(seconds * robot.rate_hz) + 1):
         moved = np.abs(robot.read(k * slot_ns).position - rig.q_home)
         worst = np.fmax(worst, np.where(np.isfinite(moved), moved, np.inf))
-    robot.close()
     joint = int(np.argmax(worst))
     return float(worst[joint]), rig.joint_names[joint]
 

@@ -57,14 +57,19 @@ def advance(robot: MujocoRobot, seconds: float) -> None:
     assert np.isfinite(reading.position).all()
 
 
-def test_home_is_held_in_simulation(rig: Rig) -> None:
-    drift, joint = home_drift(rig)
+@pytest.fixture(scope="module")
+def robot(rig: Rig) -> MujocoRobot:
+    return MujocoRobot(rig)
+
+
+def test_home_is_held_in_simulation(rig: Rig, robot: MujocoRobot) -> None:
+    robot.request({"op": "scene_reset", "seed": 0}, 0)
+    drift, joint = home_drift(rig, robot)
     assert drift < MAX_DRIFT, joint
 
 
-def test_grippers_close_and_open_in_simulation(rig: Rig) -> None:
-    robot = MujocoRobot(rig)
-    robot.start(0)
+def test_grippers_close_and_open_in_simulation(rig: Rig, robot: MujocoRobot) -> None:
+    robot.request({"op": "scene_reset", "seed": 0}, 0)
     n = len(rig.joint_names)
     for opening in (0.0, 1.0):
         command = JointCommand(rig.q_home, np.zeros(n), np.full(len(rig.gripper_names), opening))
