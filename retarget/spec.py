@@ -34,7 +34,7 @@ def quiet_compiler() -> Iterator[None]:
     mujoco.set_mju_user_warning(lambda message: _log.debug("mujoco: %s", message))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")
             yield
     finally:
         mujoco.set_mju_user_warning(previous)

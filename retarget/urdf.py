@@ -28,6 +28,7 @@ HIDDEN_GROUP = 3
 """Geom group that is not drawn by default."""
 _XACRO = "{http://www.ros.org/wiki/xacro}"
 _PACKAGE = re.compile(r"(?:package|model)://([^/]+)/(.*)")
+_OBJECT = re.compile(rb"^[og][ \t].*$", re.MULTILINE)
 _log = logging.getLogger(__name__)
 
 _COMPILER = {
@@ -75,7 +76,8 @@ def urdf_spec(path: Path, package_dirs: Sequence[Path]) -> tuple[Any, UrdfReport
     dropped = _resolve_meshes(root, path, package_dirs)
     ET.SubElement(ET.SubElement(root, "mujoco"), "compiler", _COMPILER)
     try:
-        spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
+        text = ET.tostring(root, encoding="unicode")
+        spec = mujoco.MjSpec.from_string(text, assets=_joined_objects(root))
     except ValueError as error:
         raise ModelFileError(f"{path}: MuJoCo cannot read it: {error}") from error
     _hide_collisions(spec)
@@ -159,6 +161,17 @@ def _hide_collisions(spec: Any) -> None:
         if len(shapes) < len(body.geoms):
             for geom in shapes:
                 geom.group = HIDDEN_GROUP
+
+
+def _joined_objects(root: ET.Element) -> dict[str, bytes]:
+    """Content of .obj files with several objects, joined: MuJoCo draws the first one only."""
+    files = {mesh.get("filename", "") for _, _, _, mesh in _meshes(root)}
+    joined = {}
+    for file in sorted(name for name in files if name.lower().endswith(".obj")):
+        content = Path(file).read_bytes()
+        if len(_OBJECT.findall(content)) > 1:
+            joined[file] = _OBJECT.sub(b"", content)
+    return joined
 
 
 def _couple_mimics(spec: Any, root: ET.Element) -> None:

@@ -185,6 +185,24 @@ def test_unreadable_visual_meshes_are_dropped_and_reported(mine):
     assert rig.dropped_visuals == ("package://my_robot/meshes/shell.dae",)
 
 
+def test_an_obj_of_several_objects_is_read_whole(mine, tmp_path):
+    rig = mine()
+    (mesh,) = (tmp_path / "packages" / "my_robot" / "meshes").glob("*.obj")
+    faces = rig.compile().mesh_facenum.sum()
+    far = "o second\nv 1 1 1\nv 1.1 1 1\nv 1 1.1 1\nv 1 1 1.1\nf 5 7 6\nf 5 6 8\nf 6 7 8\nf 7 5 8\n"
+    mesh.write_text("o first\n" + TETRA + far)
+    assert mine().compile().mesh_facenum.sum() == 2 * faces
+
+
+def test_collision_shapes_are_drawn_only_where_there_is_no_picture(mine):
+    sphere = '<visual><geometry><sphere radius="0.1"/></geometry></visual>'
+    plain, pictured = mine().compile(), mine(model=ARM_URDF.replace("VISUAL", sphere)).compile()
+    upper = pictured.geom_bodyid == pictured.body("upper").id
+    assert (plain.geom_group[plain.geom_contype > 0] == 0).all()
+    assert (pictured.geom_group[upper & (pictured.geom_contype > 0)] == 3).all()
+    assert (pictured.geom_group[upper & (pictured.geom_contype == 0)] == 1).all()
+
+
 def test_a_missing_mesh_is_an_error(mine):
     with pytest.raises(MissingMeshError, match="tetra"):
         mine(RIG.replace('["packages"]', '["elsewhere"]'))
