@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.retarget.conftest import cached_rig, cached_scene
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "rigs"
 TEMPLATE = ROOT / "docs" / "rig-template.toml"
+TUTORIAL = ROOT / "docs" / "bring-your-own.md"
 PLAIN = RenderProfile("plain", 64, 48, triangles=None, as_shipped=False)
 
 
@@ -189,6 +191,22 @@ def _keys(section: object) -> set[str]:
         parts = within if isinstance(value, dict | tuple) else [value]
         found |= {name} | {key for part in parts for key in _keys(part)}
     return found - ({"sections"} if isinstance(section, RigFile) else set())
+
+
+def test_the_tutorials_first_file_loads_and_its_check_finds_what_it_says(
+    vega: Rig, tmp_path: Path
+) -> None:
+    text = TUTORIAL.read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in text.split("```toml\n")[1:]]
+    (tmp_path / "vega.toml").write_text(blocks[0])
+    report = inspect_rig(load_rig(tmp_path / "vega.toml"))
+    assert ["base", "torso_l1"] in report.overlaps
+    assert any("home is not held" in problem for problem in report.problems)
+    (tmp_path / "vega.toml").write_text("\n".join(blocks[:2]))
+    better = inspect_rig(load_rig(tmp_path / "vega.toml"))
+    assert len(better.overlaps) < len(report.overlaps)
+    home = tomllib.loads(blocks[2])["home"]["joints"]
+    assert home == vega.file.home.joints
 
 
 def test_rby1_without_its_model_says_where_to_get_it() -> None:
