@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich.markup import escape
 from tyro.conf import Positional
 
 from retarget import builtin_rigs, load_rig
@@ -26,10 +27,9 @@ def list_rigs(*, as_json: JsonFlag = False) -> int:
         print(json.dumps(rows))  # noqa: T201
         return 0
     for row in rows:
-        state = "" if row["installed"] else f"  [yellow]needs {row['install']}[/]"
-        out.print(
-            f"[bold]{row['name']:<13}[/] {row['joints']:>2} joints  {row['description']}{state}"
-        )
+        needs = "" if row["installed"] else f"  [yellow]needs {escape(str(row['install']))}[/]"
+        line = f"[bold]{row['name']:<13}[/] {row['joints']:>2} joints  {row['description']}{needs}"
+        out.print(line, soft_wrap=True)
     return 0
 
 
@@ -84,8 +84,8 @@ def _row(name: str) -> dict[str, object]:
 
 
 def _print(report: RigReport) -> None:
-    out.print(f"[bold]{report.name}[/]  {report.source}", soft_wrap=True)
-    out.print(f"model: {report.model}", soft_wrap=True)
+    out.print(f"[bold]{escape(report.name)}[/]  {escape(report.source)}", soft_wrap=True)
+    out.print(f"model: {report.model}", soft_wrap=True, markup=False)
     for limb, joints in report.limbs.items():
         out.print(f"[bold]{limb}[/]: {len(joints)} joints")
         for j in joints:
@@ -115,7 +115,7 @@ def _print(report: RigReport) -> None:
             f"home held for 2 s in simulation: {report.drift_joint} off by {report.drift:.4f}"
         )
     for problem in report.problems:
-        out.print(f"[red]problem[/] {problem}", soft_wrap=True)
+        out.print(f"[red]problem[/] {escape(problem)}", soft_wrap=True)
 
 
 def _print_collisions(report: RigReport) -> None:

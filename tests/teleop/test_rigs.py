@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tomllib
 from collections.abc import Sequence
@@ -106,8 +107,18 @@ def test_the_list_says_what_each_rig_is_and_needs(capsys: pytest.CaptureFixture[
     assert rows["openarm"]["joints"] == 14
     assert all(row["description"] for row in rows.values())
     assert all(row["installed"] or "telecap[" in row["install"] for row in rows.values())
+
+
+def test_the_list_names_the_extra_of_what_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run("rigs", "list") == 0
-    assert all(name in capsys.readouterr().out for name in ("openarm",))
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert tuple(lines) == builtin_rigs()
+    assert lines["aloha"].endswith('needs pip install "telecap[aloha]"')
+    for extra in ("humanoid", "gr1"):
+        assert f'pip install "telecap[{extra}]"' in lines["g1-inspire"]
 
 
 def test_check_measures_a_rig_and_takes_its_picture(
