@@ -335,6 +335,7 @@ def _hash(m: Any, file: RigFile) -> str:
         "body_parentid", "body_pos", "body_quat", "body_mass", "body_inertia", "body_ipos",
         "jnt_type", "jnt_axis", "jnt_pos", "jnt_range", "qpos0", "site_pos", "site_quat",
         "geom_type", "geom_size", "geom_pos", "geom_quat", "mesh_vert", "key_qpos",
+        "geom_contype", "geom_conaffinity",
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(getattr(m, key)).tobytes())
     for section in (

@@ -114,7 +114,7 @@ def lead(rig, goals, ticks=500):
 
 def test_a_hand_can_be_led_over_an_object(rig, scene, at_home):
     free = np.flatnonzero(scene.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))
-    above = at_home.xpos[scene.jnt_bodyid[free[0]]] + [0.0, 0.0, 0.1]
+    above = at_home.xpos[scene.jnt_bodyid[free[0]]] + [0.0, 0.0, 0.18]
     wrists = {tip: T for tip, T in rig.forward(rig.q_home).items() if tip != "head"}
     nearest = min(wrists, key=lambda tip: np.linalg.norm(wrists[tip][:3, 3] - above))
     assert lead(rig, {nearest: above}) < 1e-3
