@@ -10,9 +10,10 @@ from retarget.conditioning import (
     Verdict,
 )
 from retarget.errors import RetargetError, RigError
+from retarget.gripper import Gripper
 from retarget.prediction import PosePredictor, PredictionConfig
 from retarget.retargeter import Retargeter
-from retarget.rig import Gripper, Rig, RigCamera, load_rig
+from retarget.rig import Rig, RigCamera, load_rig
 from retarget.rigfile import builtin_rigs
 from retarget.settings import (
     CollisionConfig,

@@ -98,7 +98,7 @@ class UnknownNameError(RigError):
     """A rig file names a joint, body, actuator or keyframe that its model has not.
 
     Attributes:
-        kind: `joint`, `body`, `actuator`, `camera` or `keyframe`.
+        kind: `joint`, `body`, `top-level body`, `actuator`, `camera` or `keyframe`.
         name: The name that was not found.
         known: The names that exist.
     """

@@ -11,11 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import pinocchio as pin
 
+from retarget.assembly import assemble
 from retarget.errors import RigFileError, UnknownNameError
 from retarget.frames import Array
+from retarget.gripper import Gripper
 from retarget.model import (
     CollisionModel,
     KinematicTree,
@@ -25,50 +28,16 @@ from retarget.model import (
 )
 from retarget.reach import straight_reach
 from retarget.rigfile import GripperSection, LimbSection, RigFile, find_rig, read_rig
-from retarget.sources import find_model
 from retarget.spec import (
     HOME_KEY,
     add_cameras,
     add_scene,
     compile_spec,
-    keyframe_values,
-    load_spec,
     prepare_robot,
     set_home,
 )
 
 SIDES = ("left", "right")
-
-
-@dataclass(frozen=True)
-class Gripper:
-    """One-motor gripper. Opening 0 is closed, 1 is open.
-
-    Attributes:
-        joint: Joint the motor drives.
-        actuator: MuJoCo actuator of it.
-        open: Joint value when open [rad or m].
-        closed: Joint value when closed.
-        velocity: Limit of the opening's speed [1/s].
-        acceleration: Limit of its acceleration [1/s²].
-        home: Opening at home.
-    """
-
-    joint: str
-    actuator: str
-    open: float
-    closed: float
-    velocity: float
-    acceleration: float
-    home: float = 1.0
-
-    def joint_value(self, opening: float) -> float:
-        """Joint value [rad or m] of an opening."""
-        return self.closed + opening * (self.open - self.closed)
-
-    def opening(self, joint_value: float) -> float:
-        """Opening of a joint value; beyond 0..1 when the joint is beyond its ends."""
-        return (joint_value - self.closed) / (self.open - self.closed)
 
 
 @dataclass(frozen=True)
@@ -110,7 +79,7 @@ class Rig:
         velocity_limit: (nq,) [rad/s].
         acceleration_limit: (nq,) [rad/s²].
         effort: Charge per joint for moving it, relative to 1, (nq,).
-        limbs: Joint names of each limb: `left`, `right`, `torso`, `head`.
+        limbs: Joint names of each limb: `left`, `right`, `torso`, `head`, `base`.
         tips: Pinocchio frame of each tip: `left_wrist`, `right_wrist`, `head`.
         tip_sites: MuJoCo site of each tip.
         elbows: Joint at the elbow of each side that has one.
@@ -157,7 +126,7 @@ class Rig:
         Args:
             scene: Add objects, lights and the rig's own cameras.
         """
-        return _compile(self.file, self.source, self.model_path, self.home_joints, scene)
+        return _compile(self.file, self.source, self.home_joints, scene)
 
     def forward(self, q: Array) -> dict[str, Array]:
         """`T_robot_tip`, (4, 4), of every tip at configuration `q`, (nq,)."""
@@ -204,10 +173,9 @@ def load_rig(name: str | Path) -> Rig:
     source = find_rig(name)
     file = read_rig(source)
     where = f"rig {file.name!r} ({source.name})"
-    model_path = find_model(file.name, file.model, source.parent)
-    spec, report = load_spec(model_path, file, source.parent)
-    home = keyframe_values(spec, file.home.keyframe, where)
-    home |= {**file.home.joints, **file.locked}
+    assembly = assemble(file, source.parent, where)
+    spec = assembly.spec
+    home = {**assembly.keyframe, **file.home.joints, **file.locked}
     prepare_robot(spec, file, where)
     add_cameras(spec, file.cameras, where)
     _check_names(spec, file, where)
@@ -227,7 +195,7 @@ def load_rig(name: str | Path) -> Rig:
     return Rig(
         name=file.name,
         source=source,
-        model_path=model_path,
+        model_path=assembly.model_path,
         model_hash=_hash(robot, file),
         model=model,
         joint_names=names,
@@ -251,18 +219,16 @@ def load_rig(name: str | Path) -> Rig:
             RigCamera(c.name, m := c.mujoco_name or c.name, c.width, c.height, c.eye, fovy[m])
             for c in file.cameras
         ),
-        dropped_visuals=report.dropped_visuals,
+        dropped_visuals=assembly.dropped_visuals,
         sections=MappingProxyType(file.sections),
         file=file,
         home_joints=MappingProxyType(home),
     )
 
 
-def _compile(
-    file: RigFile, source: Path, model_path: Path, home: Mapping[str, float], scene: bool
-) -> Any:
+def _compile(file: RigFile, source: Path, home: Mapping[str, float], scene: bool) -> Any:
     where = f"rig {file.name!r}"
-    spec, _ = load_spec(model_path, file, source.parent)
+    spec = assemble(file, source.parent, where).spec
     prepare_robot(spec, file, where)
     if scene:
         add_cameras(spec, file.cameras, where)
@@ -274,19 +240,15 @@ def _finish(spec: Any, file: RigFile, home: Mapping[str, float], where: str) -> 
     """Compile with the home keyframe."""
     spec.add_key(name=HOME_KEY)
     model = compile_spec(spec, where)
-    set_home(model, _with_grippers(home, file.grippers), file.grippers.values())
+    grippers = [_gripper(section) for section in file.grippers.values()]
+    set_home(model, {**home, **{g.joint: g.joint_value(g.home) for g in grippers}}, grippers)
     return model
-
-
-def _with_grippers(
-    home: Mapping[str, float], grippers: Mapping[Any, GripperSection]
-) -> dict[str, float]:
-    values = {g.joint: g.closed + g.home * (g.open - g.closed) for g in grippers.values()}
-    return {**home, **values}
 
 
 def _limbs(file: RigFile) -> dict[str, tuple[str, ...]]:
     limbs: dict[str, tuple[str, ...]] = {s: file.arms[s].joints for s in file.arms}
+    if file.base is not None:
+        limbs["base"] = file.base.joints
     if file.torso is not None:
         limbs["torso"] = file.torso.joints
     if file.head is not None:
@@ -344,12 +306,12 @@ def _per_joint(
 
 
 def _effort(file: RigFile, name: str) -> float:
-    torso = file.torso
-    return torso.effort if torso is not None and name in torso.joints else 1.0
+    sections = [s for s in (file.torso, file.base) if s is not None]
+    return next((s.effort for s in sections if name in s.joints), 1.0)
 
 
 def _gripper(g: GripperSection) -> Gripper:
-    return Gripper(g.joint, g.actuator, g.open, g.closed, g.velocity, g.acceleration, g.home)
+    return Gripper(**msgspec.structs.asdict(g))
 
 
 def _reach(model: Any, limb: LimbSection) -> float:
@@ -373,8 +335,17 @@ def _hash(m: Any, file: RigFile) -> str:
         "body_parentid", "body_pos", "body_quat", "body_mass", "body_inertia", "body_ipos",
         "jnt_type", "jnt_axis", "jnt_pos", "jnt_range", "qpos0", "site_pos", "site_quat",
         "geom_type", "geom_size", "geom_pos", "geom_quat", "mesh_vert", "key_qpos",
+        "geom_contype", "geom_conaffinity",
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(getattr(m, key)).tobytes())
-    for section in (file.arms, file.torso, file.head, file.posture, file.limits, file.grippers):
+    for section in (
+        file.arms,
+        file.torso,
+        file.head,
+        file.base,
+        file.posture,
+        file.limits,
+        file.grippers,
+    ):
         digest.update(repr(section).encode())
     return digest.hexdigest()

@@ -14,36 +14,16 @@ from typing import Any, Literal
 import msgspec
 
 from retarget.errors import RigFileError, UnknownRigError
+from retarget.modelsections import (
+    AttachSection,
+    BaseSection,
+    ModelSection,
+    Quad,
+    Section,
+    Triple,
+)
 
 RIGS_DIR = Path(__file__).parent / "rigs"
-Triple = tuple[float, float, float]
-Quad = tuple[float, float, float, float]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every section: frozen, keys checked."""
-
-
-class ModelSection(Section, frozen=True):
-    """Where the robot's model is.
-
-    Attributes:
-        path: Model file; in `package` when that is given, else relative to the rig file.
-        package: Python package that carries the model; empty for a file of the user's own.
-        distribution: Name of that package for pip.
-        extra: Extra of this project that installs it; empty when it is a core dependency.
-        format: `auto` takes it from the root element of the file.
-        package_dirs: Folders in which `package://NAME/…` of a URDF is looked up.
-        base: `fixed` removes a floating base; `as_modelled` keeps it.
-    """
-
-    path: str
-    package: str = ""
-    distribution: str = ""
-    extra: str = ""
-    format: Literal["auto", "mjcf", "urdf"] = "auto"
-    package_dirs: tuple[str, ...] = ()
-    base: Literal["fixed", "as_modelled"] = "fixed"
 
 
 class TipSection(Section, frozen=True):
@@ -99,7 +79,7 @@ class HomeSection(Section, frozen=True):
     """
 
     keyframe: str = ""
-    joints: dict[str, float] = {}
+    joints: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class LimitsSection(Section, frozen=True):
@@ -127,6 +107,8 @@ class GripperSection(Section, frozen=True):
         home: Opening at home, 0 closed to 1 open.
         velocity: Limit of the opening's speed [1/s].
         acceleration: Limit of the opening's acceleration [1/s²].
+        ctrl_open: Control of the actuator that opens it; left out, it takes joint values.
+        ctrl_closed: Control of the actuator that closes it.
     """
 
     joint: str
@@ -136,6 +118,8 @@ class GripperSection(Section, frozen=True):
     home: float = 1.0
     velocity: float = 5.0
     acceleration: float = 150.0
+    ctrl_open: float | None = None
+    ctrl_closed: float | None = None
 
 
 class CameraSection(Section, frozen=True):
@@ -220,6 +204,8 @@ class RigFile(Section, frozen=True, kw_only=True):
         name: Name of the rig.
         description: One line for lists.
         model: Where the robot's model is.
+        attach: Further models, attached to it in this order.
+        base: How the robot drives about, when it does.
         arms: `left` and/or `right`.
         torso: Waist, when it is driven.
         head: Neck, when there is one.
@@ -238,19 +224,21 @@ class RigFile(Section, frozen=True, kw_only=True):
     name: str
     description: str = ""
     model: ModelSection
+    attach: tuple[AttachSection, ...] = ()
+    base: BaseSection | None = None
     arms: dict[Literal["left", "right"], LimbSection]
     torso: TorsoSection | None = None
     head: LimbSection | None = None
-    locked: dict[str, float] = {}
+    locked: dict[str, float] = msgspec.field(default_factory=dict)
     home: HomeSection = HomeSection()
-    posture: dict[str, float] = {}
+    posture: dict[str, float] = msgspec.field(default_factory=dict)
     limits: LimitsSection
-    grippers: dict[Literal["left", "right"], GripperSection] = {}
+    grippers: dict[Literal["left", "right"], GripperSection] = msgspec.field(default_factory=dict)
     cameras: tuple[CameraSection, ...] = ()
     scene: SceneSection = SceneSection()
     collision: CollisionSection = CollisionSection()
     obstacles: tuple[ObstacleSection, ...] = ()
-    sections: dict[str, Any] = {}
+    sections: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 _OWN_KEYS = tuple(key for key in RigFile.__struct_fields__ if key != "sections")
@@ -304,6 +292,8 @@ def _known_keys(message: str) -> str:
     sections: dict[str, type[Section]] = {
         "tip": TipSection,
         "model": ModelSection,
+        "attach": AttachSection,
+        "base": BaseSection,
         "arms": LimbSection,
         "head": LimbSection,
         "torso": TorsoSection,

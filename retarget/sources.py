@@ -7,10 +7,11 @@ import importlib.util
 from pathlib import Path, PurePosixPath
 
 from retarget.errors import MissingModelPackageError, ModelFileError
-from retarget.rigfile import ModelSection
+from retarget.modelsections import ModelSource
+from retarget.rigfile import RigFile
 
 
-def find_model(rig: str, section: ModelSection, rig_dir: Path) -> Path:
+def find_model(rig: str, section: ModelSource, rig_dir: Path) -> Path:
     """Path of the model file of `section`.
 
     Raises:
@@ -22,14 +23,34 @@ def find_model(rig: str, section: ModelSection, rig_dir: Path) -> Path:
     path = Path(section.path).expanduser()
     path = path if path.is_absolute() else rig_dir / path
     if not path.is_file():
-        raise ModelFileError(f"rig {rig!r}: no model file {path}")
+        hint = f"; {section.hint}" if section.hint else ""
+        raise ModelFileError(f"rig {rig!r}: no model file {path}{hint}")
     return path.resolve()
 
 
-def _in_package(rig: str, section: ModelSection) -> Path:
+def missing_packages(file: RigFile) -> tuple[str, ...]:
+    """Commands that install the packages whose models a rig needs and that are not there."""
+    absent = [
+        source
+        for source in (file.model, *file.attach)
+        if source.package and importlib.util.find_spec(source.package) is None
+    ]
+    return tuple(dict.fromkeys(_install_command(source) for source in absent))
+
+
+def _install_command(source: ModelSource) -> str:
+    if source.extra:
+        return f'pip install "telecap[{source.extra}]"'
+    return f"pip install {_distribution(source)}"
+
+
+def _distribution(source: ModelSource) -> str:
+    return source.distribution or source.package.replace("_", "-")
+
+
+def _in_package(rig: str, section: ModelSource) -> Path:
     """Model file among the modules or the data files of an installed package."""
-    name = section.distribution or section.package.replace("_", "-")
-    install = f'pip install "telecap[{section.extra}]"' if section.extra else f"pip install {name}"
+    install = _install_command(section)
     spec = importlib.util.find_spec(section.package)
     if spec is None:
         raise MissingModelPackageError(rig, section.package, install)
@@ -37,7 +58,7 @@ def _in_package(rig: str, section: ModelSection) -> Path:
         candidate = Path(folder) / section.path
         if candidate.is_file():
             return candidate
-    data_file = _data_file(name, section.path)
+    data_file = _data_file(_distribution(section), section.path)
     if data_file is not None:
         return data_file
     raise ModelFileError(

@@ -12,9 +12,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from retarget.errors import ModelFileError, NoJointsError, RigFileError, UnknownNameError
+from retarget.errors import ModelFileError, RigFileError, UnknownNameError
 from retarget.frames import Array
-from retarget.rigfile import CameraSection, GripperSection, RigFile, SceneSection, TipSection
+from retarget.gripper import Gripper
+from retarget.modelsections import ModelSource
+from retarget.rigfile import CameraSection, RigFile, SceneSection, TipSection
 from retarget.urdf import UrdfReport, is_urdf, urdf_spec
 
 HOME_KEY = "home"
@@ -32,30 +34,22 @@ def quiet_compiler() -> Iterator[None]:
     mujoco.set_mju_user_warning(lambda message: _log.debug("mujoco: %s", message))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")
             yield
     finally:
         mujoco.set_mju_user_warning(previous)
 
 
-def load_spec(path: Path, file: RigFile, rig_dir: Path) -> tuple[Any, UrdfReport]:
+def load_spec(path: Path, source: ModelSource, rig_dir: Path) -> tuple[Any, UrdfReport]:
     """Read a model file as an `MjSpec`, and report what a URDF had to leave behind.
 
     Raises:
         ModelFileError: MuJoCo cannot read it.
-        NoJointsError: It has no joints.
     """
-    report = UrdfReport()
-    section = file.model
     with quiet_compiler():
-        if section.format == "urdf" or (section.format == "auto" and is_urdf(path)):
-            folders = [rig_dir / folder for folder in section.package_dirs]
-            spec, report = urdf_spec(path, folders)
-        else:
-            spec = _parse(path)
-    if not any(int(joint.type) != _FREE for joint in spec.joints):
-        raise NoJointsError(f"{path}: the model has no joints; is it the whole robot?")
-    return spec, report
+        if source.format == "urdf" or (source.format == "auto" and is_urdf(path)):
+            return urdf_spec(path, [rig_dir / folder for folder in source.package_dirs])
+        return _parse(path), UrdfReport()
 
 
 def _parse(path: Path) -> Any:
@@ -74,26 +68,31 @@ def compile_spec(spec: Any, where: str) -> Any:
         raise ModelFileError(f"{where}: MuJoCo cannot compile it: {error}") from error
 
 
-def keyframe_values(spec: Any, name: str, where: str) -> dict[str, float]:
-    """Hinge and slide joint values of a keyframe of the model, by joint name."""
+def apply_keyframe(spec: Any, name: str, where: str) -> dict[str, float]:
+    """Hinge and slide joint values of a keyframe of the model, by joint name.
+
+    Floating bodies are moved to where the keyframe has them, so that a base that gets fixed stands
+    there.
+    """
     if not name:
         return {}
     known = [key.name for key in spec.keys]
     if name not in known:
         raise UnknownNameError("keyframe", name, known, where)
     model = compile_spec(spec, where)
-    qpos = model.key(name).qpos
-    return {
-        model.joint(j).name: float(qpos[model.jnt_qposadr[j]])
-        for j in range(model.njnt)
-        if model.jnt_type[j] == _HINGE or model.jnt_type[j] == _SLIDE
-    }
+    qpos, values = model.key(name).qpos, {}
+    for j in range(model.njnt):
+        a = model.jnt_qposadr[j]
+        if model.jnt_type[j] in (_HINGE, _SLIDE):
+            values[model.joint(j).name] = float(qpos[a])
+        elif model.jnt_type[j] == _FREE:
+            body = spec.body(model.body(model.jnt_bodyid[j]).name)
+            body.pos, body.quat = qpos[a : a + 3], qpos[a + 3 : a + 7]
+    return values
 
 
 def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
-    """Fix the base, drop the model's keyframes (their size is about to change), add the tips."""
-    for key in list(spec.keys):
-        spec.delete(key)
+    """Fix the base, settle what collides, add the tips."""
     if file.model.base == "fixed":
         for joint in list(spec.joints):
             if int(joint.type) == _FREE:
@@ -101,6 +100,10 @@ def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
     for geom in spec.geoms:
         if geom.group in file.collision.groups:
             geom.contype, geom.conaffinity = 1, 1
+    for body1, body2 in file.collision.ignore:
+        exclude = spec.add_exclude()
+        exclude.bodyname1 = _body(spec, body1, where).name
+        exclude.bodyname2 = _body(spec, body2, where).name
     limbs = [*file.arms.values(), *([file.head] if file.head else [])]
     for limb in limbs:
         _add_tip(spec, limb.tip, where)
@@ -168,24 +171,34 @@ def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
         spec.attach(_parse(path), prefix="", frame=spec.worldbody.add_frame())
 
 
-def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[GripperSection]) -> None:
+def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper]) -> None:
     """Write the keyframe `home`: named joints, coupled joints, position actuators, grippers."""
     key = model.key(HOME_KEY).id
     qpos: Array = model.qpos0.copy()
     for name, value in joints.items():
         qpos[model.joint(name).qposadr[0]] = value
-    for eq in range(model.neq):
-        if model.eq_type[eq] == int(mujoco.mjtEq.mjEQ_JOINT) and model.eq_obj2id[eq] >= 0:
-            follower = model.jnt_qposadr[model.eq_obj1id[eq]]
-            leader = model.jnt_qposadr[model.eq_obj2id[eq]]
-            moved = qpos[leader] - model.qpos0[leader]
-            poly = np.polynomial.Polynomial(np.ravel(model.eq_data[eq])[:5])
-            qpos[follower] = model.qpos0[follower] + float(poly(moved))
+    _couple(model, qpos, joints)
     model.key_qpos[key] = qpos
     model.key_ctrl[key] = _holding_ctrl(model, qpos)
     for gripper in grippers:
-        value = gripper.closed + gripper.home * (gripper.open - gripper.closed)
-        model.key_ctrl[key, model.actuator(gripper.actuator).id] = value
+        actuator = model.actuator(gripper.actuator).id
+        model.key_ctrl[key, actuator] = gripper.control(gripper.home)
+
+
+def _couple(model: Any, qpos: Array, given: Mapping[str, float]) -> None:
+    """Make coupled joints meet their couplings, moving the one whose value was not given."""
+    for eq in range(model.neq):
+        if model.eq_type[eq] != int(mujoco.mjtEq.mjEQ_JOINT) or model.eq_obj2id[eq] < 0:
+            continue
+        first, second = int(model.eq_obj1id[eq]), int(model.eq_obj2id[eq])
+        a, b = model.jnt_qposadr[first], model.jnt_qposadr[second]
+        data = np.ravel(model.eq_data[eq])[:5]
+        if model.joint(first).name in given and data[1] != 0 and not data[2:].any():
+            moved = (qpos[a] - model.qpos0[a] - data[0]) / data[1]
+            qpos[b] = model.qpos0[b] + moved
+        else:
+            follow = np.polynomial.Polynomial(data)
+            qpos[a] = model.qpos0[a] + float(follow(qpos[b] - model.qpos0[b]))
 
 
 def _holding_ctrl(model: Any, qpos: Array) -> Array:

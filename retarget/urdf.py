@@ -20,8 +20,15 @@ import mujoco
 from retarget.errors import MissingMeshError, ModelFileError, NoJointsError, UnexpandedXacroError
 
 _READABLE = (".stl", ".obj", ".msh")
+KP_UNKNOWN = 200.0
+"""Gain of a joint whose effort limit is not given [N m/rad]."""
+FASTEST_RAD_S = 200.0
+"""Fastest a drive may ring: well below what a physics step of 2 ms can follow."""
+HIDDEN_GROUP = 3
+"""Geom group that is not drawn by default."""
 _XACRO = "{http://www.ros.org/wiki/xacro}"
 _PACKAGE = re.compile(r"(?:package|model)://([^/]+)/(.*)")
+_OBJECT = re.compile(rb"^[og][ \t].*$", re.MULTILINE)
 _log = logging.getLogger(__name__)
 
 _COMPILER = {
@@ -69,13 +76,15 @@ def urdf_spec(path: Path, package_dirs: Sequence[Path]) -> tuple[Any, UrdfReport
     dropped = _resolve_meshes(root, path, package_dirs)
     ET.SubElement(ET.SubElement(root, "mujoco"), "compiler", _COMPILER)
     try:
-        spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
+        text = ET.tostring(root, encoding="unicode")
+        spec = mujoco.MjSpec.from_string(text, assets=_joined_objects(root))
     except ValueError as error:
         raise ModelFileError(f"{path}: MuJoCo cannot read it: {error}") from error
+    _hide_collisions(spec)
     _couple_mimics(spec, root)
     _add_actuators(spec, root)
     if dropped:
-        _log.warning("%s: %d visual meshes dropped (format)", path.name, len(dropped))
+        _log.info("%s: %d visual meshes dropped (format)", path.name, len(dropped))
     return spec, UrdfReport(tuple(dropped))
 
 
@@ -145,6 +154,26 @@ def _find_mesh(reference: str, path: Path, package_dirs: Sequence[Path]) -> Path
     return next((file.resolve() for file in candidates if file.is_file()), None)
 
 
+def _hide_collisions(spec: Any) -> None:
+    """Draw a link's pictures only, and its collision shapes where it has none."""
+    for body in spec.bodies:
+        shapes = [geom for geom in body.geoms if geom.contype or geom.conaffinity]
+        if len(shapes) < len(body.geoms):
+            for geom in shapes:
+                geom.group = HIDDEN_GROUP
+
+
+def _joined_objects(root: ET.Element) -> dict[str, bytes]:
+    """Content of .obj files with several objects, joined: MuJoCo draws the first one only."""
+    files = {mesh.get("filename", "") for _, _, _, mesh in _meshes(root)}
+    joined = {}
+    for file in sorted(name for name in files if name.lower().endswith(".obj")):
+        content = Path(file).read_bytes()
+        if len(_OBJECT.findall(content)) > 1:
+            joined[file] = _OBJECT.sub(b"", content)
+    return joined
+
+
 def _couple_mimics(spec: Any, root: ET.Element) -> None:
     """`<mimic>` as a joint equality: q = offset + multiplier * q_leader."""
     coupled = {equality.name1 for equality in spec.equalities}
@@ -165,16 +194,20 @@ def _couple_mimics(spec: Any, root: ET.Element) -> None:
 def _add_actuators(spec: Any, root: ET.Element) -> None:
     """A position actuator, named after its joint, on every leading joint; a URDF has none.
 
-    The gain reaches the joint's effort limit at an error of 0.1 rad (or 0.1 m).
+    The gain reaches the joint's effort limit at an error of 0.1 rad (or 0.1 m). The joint gets as
+    much rotor inertia as keeps this spring from ringing faster than a physics step can follow.
     """
+    joints = {joint.name: joint for joint in spec.joints}
     for joint in root.findall("joint"):
         movable = joint.get("type") in ("revolute", "prismatic", "continuous")
         if not movable or joint.find("mimic") is not None:
             continue
         limit = joint.find("limit")
         effort = float(limit.get("effort", 0.0)) if limit is not None else 0.0
+        kp = 10.0 * effort if effort > 0 else KP_UNKNOWN
+        joints[str(joint.get("name"))].armature = kp / FASTEST_RAD_S**2
         actuator = spec.add_actuator(name=joint.get("name"), target=joint.get("name"))
         actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
-        actuator.set_to_position(kp=10.0 * effort if effort > 0 else 200.0, dampratio=1.0)
+        actuator.set_to_position(kp=kp, dampratio=1.0)
         if effort > 0:
             actuator.forcerange = [-effort, effort]

@@ -1,10 +1,10 @@
 #!/bin/sh
-# What the tests need beyond the application: development tools, the humanoid model, a browser and its emulated headset.
+# What the tests need beyond the application: development tools, the robots' models, a browser and its emulated headset.
 # usage: setup-test.sh VENV
 set -eu
 venv=$1
 echo "Installing the development tools into $venv …"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,humanoid,bench]'
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,robots,bench]'
 
 if ! command -v chromium >/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -199,6 +199,8 @@ class MujocoCameras:
 def _prepare(model: Any, cameras: Sequence[CameraConfig], profile: RenderProfile) -> None:
     """Quality, buffer size, near plane and triangles; before the render context is made."""
     profile.apply(model)
+    # Pictures need no contacts, and many robots collide with the meshes they are drawn with.
+    model.geom_contype[:] = model.geom_conaffinity[:] = 0
     if profile.triangles is not None:
         decimate_visuals(model, profile.triangles)
     model.vis.global_.offwidth = max((c.width for c in cameras), default=16)

@@ -173,7 +173,7 @@ class MujocoRobot:
         n = len(self._actuators)
         self._ctrl[:n] = command.position + self._velocity * self._velocity_gain
         for k, gripper in enumerate(self._grippers, start=n + len(self._held)):
-            self._ctrl[k] = gripper.joint_value(float(command.gripper[k - n - len(self._held)]))
+            self._ctrl[k] = gripper.control(float(command.gripper[k - n - len(self._held)]))
         d.ctrl[self._all] = self._ctrl + d.qfrc_bias[self._all_dof] * self._gravity_gain
 
     def _reset(self, seed: int) -> None:

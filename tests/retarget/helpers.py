@@ -23,7 +23,11 @@ def random_rotation(rng, angle=np.pi):
 
 
 def random_q(rig, rng):
-    return rng.uniform(rig.lower, rig.upper)
+    """Joints anywhere within their limits, a base up to a step away from home."""
+    q = rng.uniform(rig.lower, rig.upper)
+    base = [rig.joint_names.index(name) for name in rig.limbs.get("base", ())]
+    q[base] = rig.q_home[base] + rng.uniform(-1, 1, len(base))
+    return q
 
 
 def random_pose(rng, centre, spread):

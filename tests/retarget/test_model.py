@@ -6,6 +6,7 @@ import pinocchio as pin
 import pytest
 
 from retarget.model import build_collisions, build_tree, site_frame
+from tests.retarget.conftest import cached_scene
 from tests.retarget.helpers import random_q
 
 MIXED = """
@@ -60,11 +61,11 @@ def test_every_joint_kind_agrees_with_mujoco():
 
 
 def test_every_rig_agrees_with_mujoco(rig):
-    check_kinematics(rig.compile(scene=True), np.random.default_rng(0))
+    check_kinematics(cached_scene(rig.name), np.random.default_rng(0))
 
 
 def test_reduced_model_agrees_with_mujoco_at_home_and_elsewhere(rig):
-    model = rig.compile(scene=True)
+    model = cached_scene(rig.name)
     data = mujoco.MjData(model)
     mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
     address = [model.joint(name).qposadr[0] for name in rig.joint_names]

@@ -17,6 +17,7 @@ from retarget.errors import (
     UnknownNameError,
     UnknownRigError,
 )
+from tests.retarget.conftest import cached_scene
 
 ARM_URDF = (Path(__file__).parent / "data" / "arm.urdf").read_text()
 PLAIN_URDF = ARM_URDF.replace("VISUAL", "")
@@ -110,7 +111,7 @@ def test_openarm_scene_has_objects_cameras_and_a_home_that_holds(openarm):
 
 @pytest.mark.parametrize("point", [(0.45, 0, 1.255), (0.41, -0.18, 1.03), (0.42, 0.21, 1.02)])
 def test_the_operator_sees_pick_handover_and_tray(openarm, point):
-    model = openarm.compile(scene=True)
+    model = cached_scene("openarm")
     data = mujoco.MjData(model)
     mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
     mujoco.mj_forward(model, data)
@@ -182,6 +183,24 @@ def test_unreadable_visual_meshes_are_dropped_and_reported(mine):
     visual = '<visual><geometry><mesh filename="package://my_robot/meshes/shell.dae"/></geometry></visual>'
     rig = mine(model=ARM_URDF.replace("VISUAL", visual))
     assert rig.dropped_visuals == ("package://my_robot/meshes/shell.dae",)
+
+
+def test_an_obj_of_several_objects_is_read_whole(mine, tmp_path):
+    rig = mine()
+    (mesh,) = (tmp_path / "packages" / "my_robot" / "meshes").glob("*.obj")
+    faces = rig.compile().mesh_facenum.sum()
+    far = "o second\nv 1 1 1\nv 1.1 1 1\nv 1 1.1 1\nv 1 1 1.1\nf 5 7 6\nf 5 6 8\nf 6 7 8\nf 7 5 8\n"
+    mesh.write_text("o first\n" + TETRA + far)
+    assert mine().compile().mesh_facenum.sum() == 2 * faces
+
+
+def test_collision_shapes_are_drawn_only_where_there_is_no_picture(mine):
+    sphere = '<visual><geometry><sphere radius="0.1"/></geometry></visual>'
+    plain, pictured = mine().compile(), mine(model=ARM_URDF.replace("VISUAL", sphere)).compile()
+    upper = pictured.geom_bodyid == pictured.body("upper").id
+    assert (plain.geom_group[plain.geom_contype > 0] == 0).all()
+    assert (pictured.geom_group[upper & (pictured.geom_contype > 0)] == 3).all()
+    assert (pictured.geom_group[upper & (pictured.geom_contype == 0)] == 1).all()
 
 
 def test_a_missing_mesh_is_an_error(mine):
