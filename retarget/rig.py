@@ -16,6 +16,7 @@ import pinocchio as pin
 
 from retarget.errors import RigFileError, UnknownNameError
 from retarget.frames import Array
+from retarget.handmodel import Hand, build_hand
 from retarget.model import (
     CollisionModel,
     KinematicTree,
@@ -171,6 +172,16 @@ class Rig:
     @functools.cached_property
     def _data(self) -> Any:
         return self.model.createData()
+
+    @functools.cached_property
+    def hands(self) -> Mapping[str, Hand]:
+        """Hands with fingers, by side; built on first use. `model` has none of their joints."""
+        if not self.file.hands:
+            return MappingProxyType({})
+        robot = self.compile(scene=False)
+        return MappingProxyType(
+            {side: build_hand(robot, hand, side) for side, hand in self.file.hands.items()}
+        )
 
     @functools.cached_property
     def collisions(self) -> CollisionModel:

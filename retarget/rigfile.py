@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from retarget.errors import RigFileError, UnknownRigError
+from retarget.handfile import HandSection
 
 RIGS_DIR = Path(__file__).parent / "rigs"
 Triple = tuple[float, float, float]
@@ -228,6 +229,7 @@ class RigFile(Section, frozen=True, kw_only=True):
         posture: Where redundant joints like to be; home for joints not named.
         limits: Velocity and acceleration.
         grippers: `left` and/or `right`.
+        hands: Hands with fingers, `left` and/or `right`.
         cameras: Cameras of the rig.
         scene: What stands around a simulated robot.
         collision: Which geoms collide.
@@ -246,6 +248,7 @@ class RigFile(Section, frozen=True, kw_only=True):
     posture: dict[str, float] = {}
     limits: LimitsSection
     grippers: dict[Literal["left", "right"], GripperSection] = {}
+    hands: dict[Literal["left", "right"], HandSection] = {}
     cameras: tuple[CameraSection, ...] = ()
     scene: SceneSection = SceneSection()
     collision: CollisionSection = CollisionSection()
