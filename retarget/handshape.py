@@ -51,4 +51,3 @@ def hand_shape(joints: Array, side: str) -> Array | None:
     back = np.cross(forward, across) * (1.0 if side == "right" else -1.0)
     shape: Array = points @ np.stack([forward, across, back], axis=1)
     return shape
-

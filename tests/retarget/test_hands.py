@@ -25,7 +25,12 @@ def human(curl, side="right"):
     """A flat right hand, x forward, y to the thumb, z out of the back; fingers curled [rad]."""
     joints = np.zeros((26, 3))
     joints[0] = [0.05, 0, 0]
-    joints[2:6] = [[0.02, 0.03, -0.01], [0.05, 0.05, -0.02], [0.08, 0.06, -0.03], [0.1, 0.06, -0.03]]
+    joints[2:6] = [
+        [0.02, 0.03, -0.01],
+        [0.05, 0.05, -0.02],
+        [0.08, 0.06, -0.03],
+        [0.1, 0.06, -0.03],
+    ]
     for finger, y in enumerate((0.025, 0.0, -0.02, -0.04)):
         at, angle = np.array([0.09, y, 0.0]), 0.0
         joints[6 + 5 * finger] = [0.03, y, 0.0]
