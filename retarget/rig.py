@@ -19,6 +19,7 @@ from retarget.assembly import assemble
 from retarget.errors import RigFileError, UnknownNameError
 from retarget.frames import Array
 from retarget.gripper import Gripper
+from retarget.handmodel import Hand, build_hand
 from retarget.model import (
     CollisionModel,
     KinematicTree,
@@ -140,6 +141,16 @@ class Rig:
     @functools.cached_property
     def _data(self) -> Any:
         return self.model.createData()
+
+    @functools.cached_property
+    def hands(self) -> Mapping[str, Hand]:
+        """Hands with fingers, by side; built on first use. `model` has none of their joints."""
+        if not self.file.hands:
+            return MappingProxyType({})
+        robot = self.compile(scene=False)
+        return MappingProxyType(
+            {side: build_hand(robot, hand, side) for side, hand in self.file.hands.items()}
+        )
 
     @functools.cached_property
     def collisions(self) -> CollisionModel:

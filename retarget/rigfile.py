@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from retarget.errors import RigFileError, UnknownRigError
+from retarget.handfile import HandSection
 from retarget.modelsections import (
     AttachSection,
     BaseSection,
@@ -214,6 +215,7 @@ class RigFile(Section, frozen=True, kw_only=True):
         posture: Where redundant joints like to be; home for joints not named.
         limits: Velocity and acceleration.
         grippers: `left` and/or `right`.
+        hands: Hands with fingers, `left` and/or `right`.
         cameras: Cameras of the rig.
         scene: What stands around a simulated robot.
         collision: Which geoms collide.
@@ -234,6 +236,7 @@ class RigFile(Section, frozen=True, kw_only=True):
     posture: dict[str, float] = msgspec.field(default_factory=dict)
     limits: LimitsSection
     grippers: dict[Literal["left", "right"], GripperSection] = msgspec.field(default_factory=dict)
+    hands: dict[Literal["left", "right"], HandSection] = msgspec.field(default_factory=dict)
     cameras: tuple[CameraSection, ...] = ()
     scene: SceneSection = SceneSection()
     collision: CollisionSection = CollisionSection()

@@ -19,7 +19,7 @@ from retarget import Rig, load_rig
 from teleop.control import ControlConfig, ControlCore, Outputs
 from teleop.control_memory import read, recall, unpack
 from teleop.errors import TeleopError
-from teleop.hmd.replay import operator_frames
+from teleop.hmd.recorded import operator_frames
 from teleop.protocol import empty_frame
 from teleop.samples import MEMORY, robot_state_dtype
 from teleop.settings_keys import SettingError, changed

@@ -1,0 +1,61 @@
+"""The sections of a rig file that describe dexterous hands."""
+
+from __future__ import annotations
+
+from retarget.modelsections import Section, Triple
+
+
+class LinkSection(Section, frozen=True):
+    """A point of the hand that corresponds to a human joint.
+
+    Attributes:
+        body: Body that carries it.
+        offset: Point in the body's frame [m].
+    """
+
+    body: str
+    offset: Triple = (0.0, 0.0, 0.0)
+
+
+class VectorSection(Section, frozen=True):
+    """A difference of two points, of the human hand and of the robot's.
+
+    Attributes:
+        human: Start and end, joints in OpenXR's order with the palm (0 to 25).
+        robot: Start and end, names of links.
+        pinch: Whether the ends are made to meet when the human's nearly do.
+    """
+
+    human: tuple[int, int]
+    robot: tuple[str, str]
+    pinch: bool = False
+
+
+class HandSection(Section, frozen=True):
+    """A hand with fingers.
+
+    Attributes:
+        palm: Body in whose frame the hand is described.
+        forward: From the wrist to the knuckles, in the palm's frame.
+        thumb: From the little finger's knuckle to the index finger's, in the palm's frame.
+        joints: Driven joints.
+        links: Points that correspond to human joints, by name.
+        vectors: What is compared.
+        velocity: Limit of every joint [rad/s].
+        acceleration: Limit of every joint [rad/s²].
+        scale: Robot hand / human hand.
+        mimic: Joint: (driven joint, ratio, offset); joints the model's equalities leave out.
+        home: Joint values to start from that are not 0 [rad].
+    """
+
+    palm: str
+    forward: Triple
+    thumb: Triple
+    joints: tuple[str, ...]
+    links: dict[str, LinkSection]
+    vectors: tuple[VectorSection, ...]
+    velocity: float = 8.0
+    acceleration: float = 200.0
+    scale: float = 1.0
+    mimic: dict[str, tuple[str, float, float]] = {}
+    home: dict[str, float] = {}

@@ -1,0 +1,53 @@
+"""The shape of a human hand, whatever frame it was tracked in, left and right alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retarget.frames import Array
+
+WRIST, INDEX, MIDDLE, LITTLE = 1, 7, 12, 22
+"""Joints of XR_EXT_hand_tracking: the wrist, and the proximal joints of three fingers."""
+_PALM_LENGTH_M = (0.04, 0.16)
+_LONGEST_M = 0.35
+
+
+def with_palm(joints: Array) -> Array:
+    """Joints in OpenXR's order, (26, 3): WebXR's 25 lack the palm, made of wrist and knuckle."""
+    if len(joints) == 26:
+        return joints
+    palm = 0.5 * (joints[WRIST - 1] + joints[MIDDLE - 1])
+    return np.concatenate([palm[None], joints])
+
+
+def hand_shape(joints: Array, side: str) -> Array | None:
+    """Joints along forward, thumb side and back of the hand, from the wrist, (26, 3) [m].
+
+    The third axis points out of the back on both sides, so a mirrored hand has the same shape.
+
+    Args:
+        joints: (26, 3) in OpenXR's order or (25, 3) in WebXR's [m], any frame.
+        side: `left` or `right`.
+
+    Returns:
+        The shape, or None when this is not a hand: not finite, or bones of impossible lengths.
+    """
+    if not np.isfinite(joints).all():
+        return None
+    points = with_palm(joints)
+    points = points - points[WRIST]
+    forward, across = points[MIDDLE], points[INDEX] - points[LITTLE]
+    length = float(np.linalg.norm(forward))
+    if not _PALM_LENGTH_M[0] < length < _PALM_LENGTH_M[1]:
+        return None
+    if float(np.abs(points).max()) > _LONGEST_M:
+        return None
+    forward = forward / length
+    across = across - (across @ forward) * forward
+    width = float(np.linalg.norm(across))
+    if width < 0.01:
+        return None
+    across = across / width
+    back = np.cross(forward, across) * (1.0 if side == "right" else -1.0)
+    shape: Array = points @ np.stack([forward, across, back], axis=1)
+    return shape
