@@ -42,7 +42,7 @@ class CompiledEngine:
         self._tips, self._sides, self._n = tuple(rig.tips), rig.gripper_names, len(rig.joint_names)
         self._iterations, self._dt = config.solver.iterations, dt
         self._refine_rad = config.solver.refine_rad
-        base = [rig.joint_names.index(name) for name in rig.limbs.get("base", ())]
+        base = rig.base_joints
         shapes = rig_shapes(rig, config.collision)
         self.pairs = len(shapes.pairs) + len(shapes.box_pairs)
         self._floor = config.collision.floor_m

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from retarget.modelsections import Section, Triple
 
 
@@ -57,5 +59,5 @@ class HandSection(Section, frozen=True):
     velocity: float = 8.0
     acceleration: float = 200.0
     scale: float = 1.0
-    mimic: dict[str, tuple[str, float, float]] = {}
-    home: dict[str, float] = {}
+    mimic: dict[str, tuple[str, float, float]] = msgspec.field(default_factory=dict)
+    home: dict[str, float] = msgspec.field(default_factory=dict)

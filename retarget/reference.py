@@ -31,7 +31,7 @@ class ReferenceEngine:
     def __init__(self, rig: Rig, dt: float, config: RetargeterConfig) -> None:
         self._rig, self._dt, self._config = rig, dt, config
         self._n = n = len(rig.joint_names)
-        self._base = [rig.joint_names.index(name) for name in rig.limbs.get("base", ())]
+        self._base = rig.base_joints
         self._kinematics = Kinematics(rig.model, dict(rig.tips), self._base)
         self._box = whole_box(rig, dt)
         collision = config.collision

@@ -130,13 +130,22 @@ class Rig:
         return _compile(self.file, self.source, self.home_joints, scene)
 
     def forward(self, q: Array) -> dict[str, Array]:
-        """`T_robot_tip`, (4, 4), of every tip at configuration `q`, (nq,)."""
-        data = self._data
-        pin.framesForwardKinematics(self.model, data, np.asarray(q, dtype=np.float64))
+        """`T_robot_tip`, (4, 4), of every tip at configuration `q`, (nq,).
+
+        A mobile base carries the robot root along, so where it stands does not matter.
+        """
+        data, q = self._data, np.array(q, dtype=np.float64)
+        q[self.base_joints] = 0.0
+        pin.framesForwardKinematics(self.model, data, q)
         return {
             tip: np.array(data.oMf[self.model.getFrameId(frame)].homogeneous)
             for tip, frame in self.tips.items()
         }
+
+    @functools.cached_property
+    def base_joints(self) -> list[int]:
+        """Joints of a mobile base (indices into q): forward, left, turn; empty for a fixed one."""
+        return [self.joint_names.index(name) for name in self.limbs.get("base", ())]
 
     @functools.cached_property
     def _data(self) -> Any:

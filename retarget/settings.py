@@ -70,7 +70,7 @@ class CollisionConfig:
     mode: Collision = "soft"
     band_m: float = 0.05
     watch_m: float = 0.2
-    cost: float = 0.5
+    cost: float = 2.0
     floor_m: float = 0.005
 
 

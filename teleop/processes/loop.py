@@ -6,6 +6,7 @@ then loops `while not process.stopping`, with one `beat` a step.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -28,6 +29,22 @@ log = logging.getLogger(__name__)
 
 BEAT_PERIOD_NS = 100_000_000
 MAX_EVENT_BYTES = 64 * 1024
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent ends, however it does (Linux).
+
+    A supervisor that was killed cannot stop its processes; without it nobody watches them.
+    """
+    parent = os.getppid()
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):  # not Linux
+        return
+    if os.getppid() != parent:  # it ended meanwhile
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class UsageError(TeleopError):
@@ -68,6 +85,7 @@ class Process:
         logging.basicConfig(
             level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s"
         )
+        end_with_parent()
         process = cls(name, RunConfig.load(Path(argv[1])))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, process._stop)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retarget import Retargeter, RetargeterConfig, Targets
+from retarget import CollisionConfig, Retargeter, RetargeterConfig, Targets
 from retarget.compiled import CompiledEngine
 from retarget.frames import exp3, log3
 from retarget.kernels.box_qp import box_qp
@@ -28,7 +28,8 @@ RATE = 200.0
 
 
 def both(rig):
-    config, dt = RetargeterConfig(), 1.0 / RATE
+    """Without repulsion, which `test_repulsion` compares: here many ticks are wanted."""
+    config, dt = RetargeterConfig(collision=CollisionConfig("off")), 1.0 / RATE
     engines = CompiledEngine(rig, dt, config), ReferenceEngine(rig, dt, config)
     return [Retargeter(rig, RATE, config, engine) for engine in engines]
 
