@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.contender import LM_DAMPING, POSTURE_COST, Array, costs
 from retarget import Rig
-from retarget.spec import load_spec, prepare_robot
+from retarget.assembly import assemble
+from retarget.spec import prepare_robot
 
 
 def driven_model(rig: Rig) -> Any:
@@ -20,7 +21,7 @@ def driven_model(rig: Rig) -> Any:
     Raises:
         ValueError: Its joints or tips are not where the rig's are.
     """
-    spec, _ = load_spec(rig.model_path, rig.file, rig.source.parent)
+    spec = assemble(rig.file, rig.source.parent, f"rig {rig.name!r}").spec
     prepare_robot(spec, rig.file, f"rig {rig.name!r}")
     for name in [joint.name for joint in spec.joints if joint.name not in rig.joint_names]:
         spec.delete(spec.joint(name))  # what lies beyond keeps its zero; no tip is there

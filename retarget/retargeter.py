@@ -115,7 +115,8 @@ class Retargeter:
         """Advance one tick towards a joint posture, all joints arriving together.
 
         Args:
-            q_goal: Joint positions, (nq,); clipped to the limits by the way it is reached.
+            q_goal: Joint positions, (nq,); clipped to the limits by the way it is reached. Joints
+                of a mobile base do not move.
             grippers_goal: Openings; held when left out.
             speed: Share of the velocity and acceleration limits, 0 to 1.
 
@@ -127,6 +128,7 @@ class Retargeter:
         if grippers_goal is not None:
             openings = _vector(grippers_goal, len(openings), "grippers_goal").tolist()
         self._start = start = self._state
+        goal[self.rig.base_joints] = start.x[self.rig.base_joints]
         return self._answer(self._engine.approach(start, goal, openings, speed))
 
     def _rest(self, q: ArrayLike, grippers: ArrayLike | None) -> State:

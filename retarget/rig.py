@@ -142,6 +142,12 @@ class Rig:
             for tip, frame in self.tips.items()
         }
 
+    def home_from(self, q: Array) -> Array:
+        """The posture a robot at `q`, (nq,), goes home to: a mobile base stays where it is."""
+        home = self.q_home.copy()
+        home[self.base_joints] = q[self.base_joints]
+        return home
+
     @functools.cached_property
     def base_joints(self) -> list[int]:
         """Joints of a mobile base (indices into q): forward, left, turn; empty for a fixed one."""

@@ -17,6 +17,7 @@ from retarget.frames import pose_to_matrix
 from retarget.targets import TIPS
 from teleop.alignment import ArmGeometry, ClutchMode
 from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
+from teleop.driving import base_velocity
 from teleop.following import Follower, HandSample, hand_sample, head_sample
 from teleop.motion import SideName
 from teleop.samples import SIDES, Motion, RobotStatus
@@ -316,13 +317,20 @@ class ControlCore:
             for side, f in zip(SIDES, followers[:2], strict=True)
             if f is not None and f.opening is not None
         }
-        return Targets(left, right, head, grippers=openings)
+        return Targets(left, right, head, grippers=openings, base_velocity=self._driven())
+
+    def _driven(self) -> Array | None:
+        """Velocity asked of a mobile base: only while a hand holds a deadman."""
+        hands = [self._followers.get(wrist) for wrist in WRISTS]
+        if self._frame is None or not any(f is not None and f.following for f in hands):
+            return None
+        return base_velocity(self.rig, self._frame)
 
     # ------------------------------------------------------------------- home
     def _go_home(self, home_count: int) -> Solution:
         openings = np.array([self.rig.grippers[s].home for s in self.rig.gripper_names])
         solution = self._retargeter.step_joints(self.rig.q_home, openings, self.config.homing_speed)
-        off = float(np.abs(solution.q - self.rig.q_home).max())
+        off = float(np.abs(solution.q - self.rig.home_from(solution.q)).max())
         still = float(np.abs(solution.dq).max()) <= self.config.rest_rad_s
         if off <= self.config.home_rad and still and self._homed != home_count:
             self._homed = home_count

@@ -343,7 +343,7 @@ class Hub:
 
     def _robot(self, row: Any, now_ns: int) -> None:
         self._robot_status = RobotStatus(int(row["status"]))
-        off = np.abs(row["position"] - self.serving.q_home).max(initial=0.0)
+        off = np.fmax.reduce(np.abs(row["position"] - self.serving.q_home), initial=0.0)
         speed = np.abs(row["velocity"]).max(initial=0.0)
         at_home = bool(off < HOME_TOLERANCE_RAD and speed < REST_SPEED_RAD_S)
         fault = bool(self._robot_status & RobotStatus.FAULT)

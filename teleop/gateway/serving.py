@@ -19,7 +19,7 @@ class Serving:
     Attributes:
         token: Bearer token.
         rig: The robot, as told to clients.
-        q_home: Home posture, (nq,).
+        q_home: Home posture, (nq,); NaN for joints that do not go home.
         streams: Video streams, by id.
         control_rate_hz: Rate of the control grid.
         task: Language instruction.

@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from calibration.store import ProfileStore
 from recorder import Dataset, RecorderError
 from retarget import Rig, load_rig
@@ -88,7 +90,7 @@ class Gateway:
                     gripper_names=tuple(rig.gripper_names),
                     tips=dict(rig.tips),
                 ),
-                q_home=rig.q_home,
+                q_home=rig.home_from(np.full(len(rig.joint_names), np.nan)),
                 streams=tuple(stream_infos(rig, cameras)),
                 control_rate_hz=config.control_rate_hz,
                 task=config.task,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
+import pinocchio as pin
 import pytest
 
 from retarget import load_rig
@@ -190,4 +191,7 @@ def test_a_planar_base_is_a_limb(pair):
     q = rig.q_home.copy()
     q[:3] = 1.0, 2.0, np.pi / 2
     right = rig.forward(q)["right_wrist"][:3, 3]
-    assert np.allclose(right, [1.2, 2.3, 0.6], atol=1e-9)
+    assert np.allclose(right, [0.3, -0.2, 0.6], atol=1e-9)  # the base carries the root along
+    pin.framesForwardKinematics(rig.model, data := rig.model.createData(), q)
+    at = data.oMf[rig.model.getFrameId(rig.tips["right_wrist"])].translation
+    assert np.allclose(at, [1.2, 2.3, 0.6], atol=1e-9)

@@ -58,7 +58,7 @@ def test_posture_task_jacobian_matches_finite_differences(openarm):
 @pytest.mark.parametrize("seed", range(3))
 def test_tip_motion_matches_finite_differences(rig, seed):
     rng = np.random.default_rng(seed)
-    kinematics = Kinematics(rig.model, dict(rig.tips))
+    kinematics = Kinematics(rig.model, dict(rig.tips), rig.base_joints)
     q, dq = random_q(rig, rng), 1e-7 * rng.normal(size=rig.model.nq)
     for tip in rig.tips:
         before, after = rig.forward(q)[tip], rig.forward(q + dq)[tip]
