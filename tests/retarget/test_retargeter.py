@@ -257,7 +257,8 @@ def test_homing_arrives_together_and_stays(rig):
         s = r.step_joints(rig.q_home, grippers)
         assert s.status == Status.JOINTS
         assert (np.abs(s.dq) <= 0.3 * rig.velocity_limit + 1e-9).all()
-        shares.append(((s.q - start) / way)[np.abs(way) > 0.1])
+        far = np.abs(way) > 0.1
+        shares.append((s.q - start)[far] / way[far])
         if np.array_equal(s.q, home):
             break
     assert np.allclose(s.q, home, atol=1e-9)

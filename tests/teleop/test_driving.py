@@ -32,7 +32,8 @@ def test_full_deflection_is_the_velocity_limit(rig):
 
 
 def test_a_stick_that_rests_a_little_off_asks_for_nothing(rig):
-    resting = frame(left=(DEAD_ZONE, -DEAD_ZONE), right=(-DEAD_ZONE, 0.9))
+    rest = 0.9 * DEAD_ZONE
+    resting = frame(left=(rest, -rest), right=(-rest, 0.9))
     assert not np.any(base_velocity(rig, resting))
 
 

@@ -194,7 +194,7 @@ def test_a_bad_pose_holds_the_arm_and_its_return_does_not_throw_it(rig):
         scene.ticks(30)
         spoil(scene)
         scene.speed[:] = 0.0
-        scene.ticks(60)
+        scene.ticks(400)
         rest = scene.state["position"].copy()
         scene.ticks(20)
         assert np.abs(scene.state["position"] - rest).max() < 2e-2, spoil.__name__

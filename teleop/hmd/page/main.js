@@ -41,7 +41,7 @@ class HeadsetPage {
   #lock;
   #streams = HEADSET_STREAMS;
   #seq = 0;
-  #claimAtMs = 0;
+  #claimAtMs = -Infinity;
   #latencyAtMs = 0;
   #pictureAgeMs = null;
   #hudAtMs = 0;
@@ -181,7 +181,7 @@ class HeadsetPage {
     this.#video.setStreams(message.streams);
     this.#landing.showError("");
     this.#landing.showRig(`Robot: ${message.rig.name}, ${message.control_rate_hz} Hz`);
-    this.#claimAtMs = 0;
+    this.#claimAtMs = -Infinity;
     if (this.#session.isRunning) this.#claim();
   }
 
@@ -233,7 +233,7 @@ class HeadsetPage {
     this.#view.recentre();
     this.#input.isInVr = true;
     this.#landing.showSession(true);
-    this.#claimAtMs = 0;
+    this.#claimAtMs = -Infinity;
     this.#claim();
   }
 
