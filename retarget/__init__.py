@@ -1,16 +1,12 @@
 """Pure robot mathematics: rigs, tasks, limits, solver, clutch and input conditioning."""
 
 from retarget.clutch import Clutch
-from retarget.conditioning import (
-    GripperTakeover,
-    OneEuro,
-    OneEuroConfig,
-    PoseGate,
-    PoseGateConfig,
-    Verdict,
-)
 from retarget.errors import RetargetError, RigError
+from retarget.filters import FilterConfig, PoseFilter, TargetFilter
+from retarget.gate import PoseGate, PoseGateConfig, Verdict
 from retarget.gripper import Gripper
+from retarget.one_euro import OneEuro, OneEuroConfig
+from retarget.outliers import Hampel, HampelConfig
 from retarget.prediction import PosePredictor, PredictionConfig
 from retarget.retargeter import Retargeter
 from retarget.rig import Rig, RigCamera, load_rig
@@ -23,15 +19,20 @@ from retarget.settings import (
     SwivelConfig,
 )
 from retarget.solution import Solution
+from retarget.takeover import GripperTakeover
 from retarget.targets import Saturation, Status, Targets
 
 __all__ = [
     "Clutch",
     "CollisionConfig",
+    "FilterConfig",
     "Gripper",
     "GripperTakeover",
+    "Hampel",
+    "HampelConfig",
     "OneEuro",
     "OneEuroConfig",
+    "PoseFilter",
     "PoseGate",
     "PoseGateConfig",
     "PosePredictor",
@@ -48,6 +49,7 @@ __all__ = [
     "SolverConfig",
     "Status",
     "SwivelConfig",
+    "TargetFilter",
     "Targets",
     "Verdict",
     "builtin_rigs",

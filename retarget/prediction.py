@@ -7,11 +7,14 @@ carried on with its own velocity for a short while, and what a new sample correc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from retarget.frames import Array, motion_between, moved
+from retarget.frames import Array
+from retarget.poses import STILL, Pose, floats, minus, plus, turn_between, turned, unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +22,28 @@ class PredictionConfig:
     """Settings of a `PosePredictor`.
 
     Attributes:
-        horizon_s: A hand is carried on at full speed for this long after its last sample [s].
+        horizon_s: A hand is carried on at full speed for this long after its last sample, and
+            for as long as it is predicted ahead [s].
         stop_s: After that it comes to rest within this time [s].
-        velocity_share: Weight of the newest velocity, 0 to 1; lower is calmer and later.
+        velocity_s: Time constant of the velocity; longer is calmer and later [s].
         blend_s: Time constant with which a correction is blended in [s].
         max_gap_s: Samples farther apart than this say nothing about velocity [s].
     """
 
     horizon_s: float = 0.025
     stop_s: float = 0.05
-    velocity_share: float = 0.7
-    blend_s: float = 0.01
+    velocity_s: float = 0.025
+    blend_s: float = 0.02
     max_gap_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        times = (self.stop_s, self.blend_s, self.max_gap_s)
+        if not (min(times) > 0 and self.horizon_s >= 0 and self.velocity_s >= 0):
+            raise ValueError(f"times must be above 0, horizon and velocity at least 0: {self}")
 
 
 class PosePredictor:
-    """Continuous pose of one hand from timestamped samples.
+    """Continuous pose of one hand from timestamped samples: neither it nor its speed jumps.
 
     Attributes:
         config: Settings.
@@ -42,43 +51,115 @@ class PosePredictor:
 
     def __init__(self, config: PredictionConfig | None = None) -> None:
         self.config = config or PredictionConfig()
-        self._t_ns: int | None = None
-        self._T = np.eye(4)
-        self._rate = np.zeros(6)
-        self._offset = np.zeros(6)
+        self.reset()
 
     def reset(self) -> None:
         """Forget everything; the next sample is taken as it is, at rest."""
-        self._t_ns = None
+        self._t_ns: int | None = None
+        self._p: Pose = STILL
+        self._quat: Pose = (0.0, 0.0, 0.0, 1.0)
+        self._velocity: Pose = STILL
+        self._turn_rate: Pose = STILL
+        # what the shown pose was off the carried-on one at `_since_ns`, and how fast it went off
+        self._since_ns = 0
+        self._off: tuple[Pose, Pose] = (STILL, STILL)
+        self._drift: tuple[Pose, Pose] = (STILL, STILL)
 
-    def update(self, T_robot_hand: Array, t_ns: int) -> None:
-        """Take a sample, (4, 4), made at `t_ns`; older ones than the last are ignored."""
+    def update(
+        self, pose: ArrayLike, t_ns: int, shown_ns: int | None = None, lead_s: float = 0.0
+    ) -> None:
+        """Take a sample, (7,), made at `t_ns`; older ones than the last are ignored.
+
+        Args:
+            pose: Position [m] and quaternion xyzw.
+            t_ns: When it was sampled [ns].
+            shown_ns: Time the pose was last asked for: there the correction begins to be blended
+                in; at the sample when left out [ns].
+            lead_s: How far ahead that was asked on purpose, see `at` [s].
+        """
         if self._t_ns is not None and t_ns <= self._t_ns:
             return
-        gap_s = np.inf if self._t_ns is None else (t_ns - self._t_ns) * 1e-9
-        if gap_s > self.config.max_gap_s:
-            self._rate, self._offset = np.zeros(6), np.zeros(6)
-        else:
-            shown = self.at(t_ns)
-            rate = motion_between(self._T, T_robot_hand) / gap_s
-            self._rate = self._rate + self.config.velocity_share * (rate - self._rate)
-            self._offset = motion_between(T_robot_hand, shown)
-        self._T, self._t_ns = np.array(T_robot_hand, dtype=np.float64), t_ns
+        values = floats(pose)
+        p, quat = values[:3], unit(values[3:])
+        if self._t_ns is None:
+            self._p, self._quat, self._t_ns = p, quat, t_ns
+            return
+        since_ns = t_ns if shown_ns is None else shown_ns
+        place, speed = self._shown(since_ns, lead_s)
+        self._measure_velocity(p, quat, (t_ns - self._t_ns) * 1e-9)
+        self._p, self._quat, self._t_ns = p, quat, t_ns
+        self._blend_from(place, speed, since_ns, lead_s)
 
-    def at(self, t_ns: int) -> Array:
-        """`T_robot_hand`, (4, 4), at `t_ns`, at or after the last sample.
+    def at(self, t_ns: int, lead_s: float = 0.0) -> Array:
+        """Pose (7,) at `t_ns`.
+
+        Args:
+            t_ns: Time [ns]; before the last sample it is carried back.
+            lead_s: Share of the time since the sample that is asked on purpose, so that it does
+                not count as silence of the tracker [s].
 
         Raises:
             ValueError: There was no sample since the reset.
         """
         if self._t_ns is None:
             raise ValueError("at() before update(): no sample to predict from")
-        age_s = max((t_ns - self._t_ns) * 1e-9, 0.0)
-        fade = float(np.exp(-age_s / self.config.blend_s))
-        return moved(self._T, self._rate * self._carried_s(age_s) + self._offset * fade)
+        (p, quat), _ = self._shown(t_ns, lead_s)
+        return np.array([*p, *quat])
 
-    def _carried_s(self, age_s: float) -> float:
-        """How long the hand was carried on: fully up to the horizon, then ever less."""
+    def _measure_velocity(self, p: Pose, quat: Pose, gap_s: float) -> None:
+        if gap_s > self.config.max_gap_s:
+            self._velocity = self._turn_rate = STILL
+            return
+        share = gap_s / (gap_s + self.config.velocity_s)
+        for name, way, rate in (
+            ("_velocity", minus(p, self._p), self._velocity),
+            ("_turn_rate", turn_between(self._quat, quat), self._turn_rate),
+        ):
+            setattr(self, name, plus(plus(rate, rate, -share), way, share / gap_s))
+
+    def _blend_from(
+        self, place: tuple[Pose, Pose], speed: tuple[Pose, Pose], since_ns: int, lead_s: float
+    ) -> None:
+        """Go on at `since_ns` with the place and the speed that were shown there."""
+        self._since_ns, age_s = since_ns, (since_ns - (self._t_ns or 0)) * 1e-9
+        carried, pace = self._carried(age_s, lead_s)
+        ways = minus(place[0], self._p), turn_between(self._quat, place[1])
+        rates = self._velocity, self._turn_rate
+        self._off = plus(ways[0], rates[0], -carried), plus(ways[1], rates[1], -carried)
+        self._drift = plus(speed[0], rates[0], -pace), plus(speed[1], rates[1], -pace)
+
+    def _shown(self, t_ns: int, lead_s: float) -> tuple[tuple[Pose, Pose], tuple[Pose, Pose]]:
+        """Position and quaternion at a time, and their rates."""
+        since_sample_s = 0.0 if self._t_ns is None else (t_ns - self._t_ns) * 1e-9
+        carried, pace = self._carried(since_sample_s, lead_s)
+        age = max((t_ns - self._since_ns) * 1e-9, 0.0)
+        k = 1.0 / self.config.blend_s
+        fade = math.exp(-k * age)
+        ways, rates = [], []
+        for rate, off, drift in zip(
+            (self._velocity, self._turn_rate), self._off, self._drift, strict=True
+        ):
+            # critically damped: (off + (drift + k off) t) exp(-k t)
+            push = plus(drift, off, k)
+            left = plus(off, push, age)
+            ways.append(plus(_scaled(rate, carried), left, fade))
+            rates.append(plus(_scaled(rate, pace), plus(push, left, -k), fade))
+        place = (plus(self._p, ways[0]), turned(self._quat, ways[1]))
+        return place, (rates[0], rates[1])
+
+    def _carried(self, age_s: float, lead_s: float) -> tuple[float, float]:
+        """How long the hand was carried on [s], and at what share of its speed it still goes.
+
+        At full speed up to the horizon, then evenly slower.
+        """
         c = self.config
-        late = min(max(age_s - c.horizon_s, 0.0), c.stop_s)
-        return min(age_s, c.horizon_s) + late - 0.5 * late * late / c.stop_s
+        horizon_s = c.horizon_s + lead_s
+        if age_s <= horizon_s:
+            return max(age_s, -c.max_gap_s), 1.0
+        late = min(age_s - horizon_s, c.stop_s)
+        return horizon_s + late - 0.5 * late * late / c.stop_s, 1.0 - late / c.stop_s
+
+
+def _scaled(v: Pose, share: float) -> Pose:
+    x, y, z = v
+    return share * x, share * y, share * z
