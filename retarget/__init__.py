@@ -19,13 +19,14 @@ from retarget.settings import (
     SwivelConfig,
 )
 from retarget.solution import Solution
-from retarget.takeover import GripperTakeover
+from retarget.takeover import GripConfig, GripperTakeover
 from retarget.targets import Saturation, Status, Targets
 
 __all__ = [
     "Clutch",
     "CollisionConfig",
     "FilterConfig",
+    "GripConfig",
     "Gripper",
     "GripperTakeover",
     "Hampel",

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retarget import OneEuroConfig, Retargeter, RetargeterConfig, Rig, Solution, Targets, Verdict
+from retarget import (
+    FilterConfig,
+    GripConfig,
+    Retargeter,
+    RetargeterConfig,
+    Rig,
+    Solution,
+    Targets,
+    Verdict,
+)
 from retarget.frames import pose_to_matrix
 from retarget.targets import TIPS
 from teleop.alignment import ArmGeometry, ClutchMode
@@ -20,10 +29,13 @@ from teleop.control_rows import Row, Stamp, command_row, solution_row, target_ro
 from teleop.driving import base_velocity
 from teleop.following import Follower, HandSample, hand_sample, head_sample
 from teleop.motion import SideName
+from teleop.pacing import NS_PER_S, SlotTimes
 from teleop.samples import SIDES, Motion, RobotStatus
 
 Array = npt.NDArray[np.float64]
 _REFUSED = RobotStatus.REFUSED.value  # as an int: IntFlag's operators are slow
+TOLD = (Verdict.JUMPED, Verdict.FROZEN, Verdict.EMULATED)
+"""What the operator should know of a hand; other verdicts pass within a sample or two."""
 WRISTS = tuple(f"{side}_wrist" for side in SIDES)
 
 
@@ -39,7 +51,8 @@ class ControlConfig:
         rest_rad_s: Joints slower than this are at rest; a clutch closes only at rest.
         homing_speed: Share of the rig's limits used to go home.
         home_rad: Joints this near to home have arrived.
-        smoothing: One-Euro filter of the operator's poses; None passes them unfiltered.
+        filters: What happens to the operator's poses; by default bad ones are held, no more.
+        grip: How triggers and pinches work the grippers.
         retargeter: Costs, damping and posture of the retargeter.
     """
 
@@ -50,7 +63,8 @@ class ControlConfig:
     rest_rad_s: float = 0.02
     homing_speed: float = 0.3
     home_rad: float = 2e-3
-    smoothing: OneEuroConfig | None = None
+    filters: FilterConfig = field(default_factory=FilterConfig.gate_only)
+    grip: GripConfig = field(default_factory=GripConfig)
     retargeter: RetargeterConfig = field(default_factory=RetargeterConfig)
 
 
@@ -95,7 +109,9 @@ class ControlCore:
         self.rig = rig
         self.config = config or ControlConfig()
         self._retargeter = Retargeter(rig, self.config.rate_hz, self.config.retargeter)
-        self._followers = {tip: Follower(self.config.smoothing) for tip in rig.tips}
+        filters, grip = self.config.filters, self.config.grip
+        self._followers = {tip: Follower(filters, grip) for tip in rig.tips}
+        self._slots = SlotTimes(NS_PER_S // self.config.rate_hz)
         self._geometry = ArmGeometry.of(rig)
         self._engage_count: dict[str, int] = {}
         self._started = False
@@ -111,6 +127,7 @@ class ControlCore:
         self._off_since_ns: int | None = None
         self._homed: int | None = None
         self._was_estop = False
+        self._told: dict[str, Verdict] = {}
         self._events: list[tuple[str, dict[str, Any]]] = []
 
     # ------------------------------------------------------------------- API
@@ -136,6 +153,7 @@ class ControlCore:
         """
         self._tick = self._tick + 1 if tick is None else tick
         self._revision = 0
+        self._slots.take(self._tick, now_ns)
         if not self._know_robot(state, now_ns):
             return None
         motion = self._motion(session, state, now_ns)
@@ -147,6 +165,7 @@ class ControlCore:
         else:
             self._release_all()
         targets = self._targets()
+        self._tell_verdicts()
         if motion == Motion.HOMING and session is not None:
             solution = self._go_home(int(session["home_count"]))
         else:
@@ -288,7 +307,8 @@ class ControlCore:
             side: SideName = "left" if tip == "left_wrist" else "right"
             eye_m = float(session["eye_height_m"])
             to_tip = self._geometry.map(side, T_robot_stage, scale, eye_m)
-        follower.engage(sample, T_robot_stage, T_robot_tip, scale, self._opening(tip), to_tip)
+        opening, now_ns = self._opening(tip), self._slots.now_ns
+        follower.engage(sample, T_robot_stage, T_robot_tip, scale, opening, now_ns, to_tip)
 
     def _at_rest(self, tip: str) -> bool:
         """Whether the limb of a tip stands still: a clutch closed on a moving arm would pull."""
@@ -302,14 +322,26 @@ class ControlCore:
         return float(self._grippers[names.index(side)]) if side in names else 1.0
 
     def _update_followers(self) -> bool:
-        renewed = [f.update(self._sample(tip)) for tip, f in self._followers.items()]
+        shown_ns = self._slots.before_ns
+        renewed = [f.update(self._sample(tip), shown_ns) for tip, f in self._followers.items()]
         return any(renewed)
+
+    def _tell_verdicts(self) -> None:
+        """Say once, for every tip that follows, that its hand is held, and that it is back."""
+        for tip, follower in self._followers.items():
+            verdict = follower.verdict if follower.following else Verdict.OK
+            told = verdict if verdict in TOLD else Verdict.OK
+            if told != self._told.get(tip, Verdict.OK):
+                self._events.append(("tracking", {"tip": tip, "verdict": told.name.lower()}))
+            self._told[tip] = told
 
     def _release_all(self) -> None:
         for follower in self._followers.values():
             follower.release()
 
     def _targets(self) -> Targets:
+        for follower in self._followers.values():
+            follower.aim(self._slots.now_ns)
         followers = [self._followers.get(tip) for tip in TIPS]
         left, right, head = (None if f is None else f.target for f in followers)
         openings = {

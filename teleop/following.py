@@ -1,14 +1,15 @@
-"""One operator's hand (or head) steering one tip: gate, filter, clutch, gripper takeover."""
+"""One operator's hand (or head) steering one tip: filters, clutch, gripper takeover."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from retarget import Clutch, GripperTakeover, OneEuro, OneEuroConfig, PoseGate, Verdict
+from retarget import Clutch, FilterConfig, GripConfig, GripperTakeover, PoseFilter, Verdict
 from retarget.absolute import AbsoluteClutch, AbsoluteMap
 from retarget.frames import pose_to_matrix
 from teleop.samples import Tracking
@@ -19,9 +20,15 @@ Side = Literal["left", "right"]
 LEFT_CONTROLLER, RIGHT_CONTROLLER, LEFT_HAND, RIGHT_HAND, HEAD = 2, 4, 8, 16, 1
 PALM, THUMB_TIP, INDEX_TIP = 0, 5, 10
 """XrHandJointEXT indices."""
-_VALID = Tracking.VALID.value  # as an int: IntFlag's operators are slow
-PINCH_M = (0.015, 0.075)
-"""Distance of thumb tip to index tip at which the pinch counts as closed and as open."""
+# as ints: IntFlag's operators are slow
+_VALID = Tracking.VALID.value
+_EMULATED, _MEASURED = Tracking.EMULATED.value, Tracking.POSITION_TRACKED.value
+_NO_PINCH = math.nan
+"""Of a controller: it has a trigger."""
+FADE_ON_NS = 50_000_000
+"""The offset of an absolute clutch fades on for so long after a hand's last pose [ns]."""
+_HELD = (Verdict.FROZEN, Verdict.EMULATED, Verdict.REPEATED)
+"""Poses that say nothing new, from devices whose triggers still do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,21 +38,28 @@ class HandSample:
     Attributes:
         pose: (7,) grip or palm in STAGE.
         valid: Position and orientation are valid.
-        trigger: 0 released to 1 pressed; from the pinch for a bare hand.
+        trigger: 0 released to 1 pressed; NaN for a bare hand.
         t_ns: Time of the pose on the host clock [ns].
+        t_receive_ns: When it came [ns].
+        tracked: The position was measured, not guessed.
+        pinch_m: Distance of thumb tip to index tip [m]; NaN for a controller, and for a bare hand
+            that is not tracked.
     """
 
     pose: Array
     valid: bool
     trigger: float
     t_ns: int
+    t_receive_ns: int
+    tracked: bool = True
+    pinch_m: float = _NO_PINCH
 
 
 def head_sample(frame: np.void) -> HandSample | None:
     """The head of a frame, None when it is not in it."""
     if not int(frame["presence"]) & HEAD:
         return None
-    return HandSample(frame["head"], _valid(frame["head_flags"]), 0.0, int(frame["t_ns"]))
+    return _sample(frame, frame["head"], frame["head_flags"], trigger=0.0)
 
 
 def hand_sample(frame: np.void, side: Side) -> HandSample | None:
@@ -54,15 +68,22 @@ def hand_sample(frame: np.void, side: Side) -> HandSample | None:
     left = side == "left"
     if presence & (LEFT_CONTROLLER if left else RIGHT_CONTROLLER):
         device = frame["left_controller" if left else "right_controller"]
-        trigger = float(device["trigger"])
-        return HandSample(device["grip"], _valid(device["flags"]), trigger, int(frame["t_ns"]))
+        return _sample(frame, device["grip"], device["flags"], float(device["trigger"]))
     if presence & (LEFT_HAND if left else RIGHT_HAND):
         device = frame["left_hand" if left else "right_hand"]
-        joints = device["joints"]
+        joints, flags = device["joints"], device["flags"]
         gap = float(np.linalg.norm(joints[THUMB_TIP, :3] - joints[INDEX_TIP, :3]))
-        trigger = float(np.clip((PINCH_M[1] - gap) / (PINCH_M[1] - PINCH_M[0]), 0.0, 1.0))
-        return HandSample(joints[PALM], _valid(device["flags"]), trigger, int(frame["t_ns"]))
+        pinch_m = gap if _valid(flags) else math.nan
+        return _sample(frame, joints[PALM], flags, math.nan, pinch_m)
     return None
+
+
+def _sample(
+    frame: np.void, pose: Array, flags: np.uint8, trigger: float, pinch_m: float = _NO_PINCH
+) -> HandSample:
+    measured = int(flags) & (_MEASURED | _EMULATED) == _MEASURED
+    t_ns, t_receive_ns = int(frame["t_ns"]), int(frame["t_receive_ns"])
+    return HandSample(pose, _valid(flags), trigger, t_ns, t_receive_ns, measured, pinch_m)
 
 
 def _valid(flags: np.uint8) -> bool:
@@ -72,23 +93,28 @@ def _valid(flags: np.uint8) -> bool:
 class Follower:
     """One tip that follows one tracked pose while it is engaged.
 
-    Every frame is judged and filtered once, on arrival; the target then holds until the next.
+    Every frame is judged and filtered once, on arrival; between frames the target is carried on
+    as far as the settings predict. Times at which it is asked for run with the control grid, so
+    that a tick made again, with a newer frame, continues from the same tick before it.
 
     Attributes:
         target: `T_robot_tip`, (4, 4), None while not following.
-        verdict: What the gate thought of the newest pose.
     """
 
-    def __init__(self, smoothing: OneEuroConfig | None) -> None:
+    def __init__(self, filters: FilterConfig | None = None, grip: GripConfig | None = None) -> None:
         self.target: Array | None = None
-        self.verdict = Verdict.OK
-        self._gate = PoseGate()
-        self._filter = OneEuro(smoothing) if smoothing is not None else None
+        self._filter = PoseFilter(filters or FilterConfig.gate_only())
         self._clutch = Clutch()
         self._absolute = AbsoluteClutch()
-        self._gripper = GripperTakeover()
+        self._gripper = GripperTakeover(config=grip)
         self._T_robot_stage = np.eye(4)
         self._t_ns = 0
+        self._good_ns = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was thought of the newest pose."""
+        return self._filter.verdict
 
     @property
     def following(self) -> bool:
@@ -114,6 +140,7 @@ class Follower:
         T_robot_tip: Array,
         scale: float,
         opening: float,
+        now_ns: int,
         hand_to_tip: AbsoluteMap | None = None,
     ) -> bool:
         """Take the hand and the tip as belonging together from now on.
@@ -127,53 +154,75 @@ class Follower:
             T_robot_tip: (4, 4) where the tip is commanded to be.
             scale: Robot metres per operator metre.
             opening: The gripper's commanded opening.
+            now_ns: Time of the tick [ns].
             hand_to_tip: Closes the absolute clutch instead of the relative one.
 
         Returns:
             False when the pose cannot be used; nothing changed then.
         """
-        self._gate.rebase()
-        self.verdict = self._gate.check(sample.pose, sample.valid, sample.t_ns)
-        if self.verdict != Verdict.OK:
+        self._filter.reset()
+        if self._judge(sample, None) != Verdict.OK:
             return False
-        if self._filter is not None:
-            self._filter.reset()
-        self._t_ns = sample.t_ns
+        self._t_ns, self._good_ns = sample.t_ns, now_ns
         self._T_robot_stage = T_robot_stage.copy()
         self._clutch.scale = scale
-        T_stage_hand = self._T_stage_hand(sample)
+        T_stage_hand = self._T_stage_hand(sample.t_ns)
         if hand_to_tip is None:
             self._clutch.engage(T_robot_stage @ T_stage_hand, T_robot_tip)
         else:
-            self._absolute.engage(hand_to_tip, T_stage_hand, T_robot_tip, sample.t_ns)
-        self._gripper.engage(sample.trigger, opening)
+            self._absolute.engage(hand_to_tip, T_stage_hand, T_robot_tip, now_ns)
+        self._gripper.engage(self._trigger(sample), opening)
         self.target = T_robot_tip.copy()
         return True
 
-    def update(self, sample: HandSample | None) -> bool:
-        """Use a new frame's pose; bad poses leave the target where it was.
+    def update(self, sample: HandSample | None, shown_ns: int) -> bool:
+        """Use a new frame; bad poses change nothing.
+
+        Args:
+            sample: What the frame says of the hand.
+            shown_ns: For when the target was asked in the tick before this one [ns].
 
         Returns:
-            Whether the target was renewed.
+            Whether it was of use.
         """
         if not self.following or sample is None:
             return False
         if sample.t_ns <= self._t_ns:  # the clock fit stepped back: time never does
-            sample = HandSample(sample.pose, sample.valid, sample.trigger, self._t_ns + 1)
-        self.verdict = self._gate.check(sample.pose, sample.valid, sample.t_ns)
-        if self.verdict != Verdict.OK:
+            sample = replace(sample, t_ns=self._t_ns + 1)
+        verdict, pinched = self._judge(sample, shown_ns), not math.isnan(sample.pinch_m)
+        if verdict == Verdict.OK:
+            self._t_ns = sample.t_ns
+        elif verdict not in _HELD or (pinched and verdict == Verdict.EMULATED):
             return False
-        self._t_ns = sample.t_ns
-        T_stage_hand = self._T_stage_hand(sample)
+        self._good_ns = max(sample.t_receive_ns, self._good_ns)
+        self._gripper.update(self._trigger(sample), pinched)
+        return verdict in (Verdict.OK, Verdict.REPEATED)
+
+    def aim(self, t_ns: int) -> None:
+        """Put the target where the hand leads it at a time [ns]."""
+        if not self.following:
+            return
+        T_stage_hand = self._T_stage_hand(t_ns)
         if self._absolute.engaged:
-            self.target = self._absolute.target(T_stage_hand, sample.t_ns)
+            fading_ns = min(t_ns, self._good_ns + FADE_ON_NS)  # a lost hand moves nothing
+            self.target = self._absolute.target(T_stage_hand, fading_ns)
         else:
             self.target = self._clutch.target(self._T_robot_stage @ T_stage_hand)
-        self._gripper.update(sample.trigger)
-        return True
 
-    def _T_stage_hand(self, sample: HandSample) -> Array:
-        pose = sample.pose
-        if self._filter is not None:
-            pose = self._filter.filter(pose, sample.t_ns)
-        return pose_to_matrix(pose)
+    def _judge(self, sample: HandSample, shown_ns: int | None) -> Verdict:
+        return self._filter.update(
+            sample.pose,
+            sample.t_ns,
+            valid=sample.valid,
+            tracked=sample.tracked,
+            arrival_ns=sample.t_receive_ns,
+            shown_ns=shown_ns,
+        )
+
+    def _trigger(self, sample: HandSample) -> float:
+        if math.isnan(sample.pinch_m):
+            return sample.trigger
+        return self._gripper.config.pinch(sample.pinch_m)
+
+    def _T_stage_hand(self, t_ns: int) -> Array:
+        return pose_to_matrix(self._filter.at(t_ns))

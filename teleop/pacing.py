@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 NS_PER_S = 1_000_000_000
+SLOT_DRIFT = 1024
+"""Share by which the origin of `SlotTimes` follows late slots: clocks and rates never quite fit."""
 
 
 class Grid:
@@ -58,6 +60,36 @@ class Grid:
         while self.instant(due + 1) <= now_ns:
             due += 1
         return max(due, self.slot)
+
+
+class SlotTimes:
+    """When slots of a grid are, learnt from when they are served.
+
+    Nobody wakes early, and seldom late by the same amount: what is computed for the time of a slot
+    must not shake with the time of waking. Pure, and the same for the same calls.
+
+    Attributes:
+        period_ns: Length of a slot [ns].
+        now_ns: Time of the present slot [ns].
+        before_ns: Time of the slot that was served before it [ns].
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        self.period_ns = period_ns
+        self.now_ns = 0
+        self.before_ns = 0
+        self._origin_ns: int | None = None
+
+    def take(self, slot: int, now_ns: int) -> None:
+        """Slot number `slot` is served at `now_ns`."""
+        origin_ns = now_ns - slot * self.period_ns
+        known_ns = self._origin_ns
+        if known_ns is None or not known_ns <= origin_ns < known_ns + self.period_ns:
+            self._origin_ns = origin_ns  # earlier than ever, or another grid
+        else:
+            self._origin_ns = known_ns + (origin_ns - known_ns) // SLOT_DRIFT
+        self.before_ns = self.now_ns
+        self.now_ns = self._origin_ns + slot * self.period_ns
 
 
 def sleep_until(instant_ns: int) -> int:

@@ -1,4 +1,4 @@
-"""Settings changed by name: `smoothing.min_cutoff_hz=1.5` on a tree of frozen dataclasses."""
+"""Settings changed by name: `filters.predict_s=0.01` on a tree of frozen dataclasses."""
 
 from __future__ import annotations
 

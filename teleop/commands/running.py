@@ -134,7 +134,7 @@ def replay(
         dataset: Where a system started here stores what is recorded.
         retarget: Make the commands again offline and say how they differ.
         rig: With --retarget, another robot: built-in name or path of a rig file.
-        changes: With --retarget, settings to change, such as smoothing.beta=10.
+        changes: With --retarget, settings to change, such as filters.smoothing.beta=10.
         out_file: With --retarget, a new .npz file for the new commands.
         as_json: With --retarget, print one JSON object.
     """

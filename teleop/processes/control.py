@@ -9,11 +9,12 @@ import time
 
 import numpy as np
 
-from retarget import OneEuroConfig, load_rig
+from retarget import FilterConfig, load_rig
 from teleop.bus import Subscriber
 from teleop.control import ControlConfig, ControlCore, Outputs
 from teleop.control_log import CallLog
 from teleop.following import LEFT_CONTROLLER, RIGHT_CONTROLLER
+from teleop.gripping import grip_of
 from teleop.pacing import Grid
 from teleop.processes.loop import Process
 from teleop.samples import (
@@ -45,7 +46,9 @@ class ControlProcess:
         rig = load_rig(config.rig)
         n, g = len(rig.joint_names), len(rig.gripper_names)
         self._process = process
-        control = ControlConfig(rate_hz=config.control_rate_hz, smoothing=OneEuroConfig())
+        control = ControlConfig(
+            rate_hz=config.control_rate_hz, filters=FilterConfig(), grip=grip_of(rig)
+        )
         _warm_up(ControlCore(rig, control))
         self._core = ControlCore(rig, control)
         self._frames = bus.subscriber("operator/frame", OPERATOR_FRAME, depth=8)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retarget import OneEuroConfig
+from retarget import FilterConfig
 from retarget.frames import matrix_to_pose, stage_to_robot
 from teleop.control import ControlConfig, ControlCore
 from teleop.control_log import CHECKPOINTS_NS, CallLog
@@ -76,7 +76,7 @@ class Inputs:
 @given(seed=st.integers(0, 2**32 - 1), steps=st.integers(0, 40), smooth=st.booleans())
 def test_a_control_law_with_the_memory_of_another_goes_on_as_it_does(seed, steps, smooth):
     rig = cached_rig("openarm")
-    config = ControlConfig(smoothing=OneEuroConfig() if smooth else None)
+    config = ControlConfig(filters=FilterConfig() if smooth else FilterConfig.gate_only())
     inputs, original, copy = Inputs(seed), ControlCore(rig, config), ControlCore(rig, config)
     for _ in range(steps):
         inputs.step(original)
@@ -88,11 +88,11 @@ def test_a_control_law_with_the_memory_of_another_goes_on_as_it_does(seed, steps
 
 def test_a_filter_that_is_switched_on_or_off_takes_no_memory():
     rig = cached_rig("openarm")
-    inputs = Inputs(3)
-    for before, after in ((OneEuroConfig(), None), (None, OneEuroConfig())):
-        original = ControlCore(rig, ControlConfig(smoothing=before))
+    inputs, filters = Inputs(3), (FilterConfig(), FilterConfig.gate_only())
+    for before, after in (filters, filters[::-1]):
+        original = ControlCore(rig, ControlConfig(filters=before))
         inputs.step(original)
-        copy = ControlCore(rig, ControlConfig(smoothing=after))
+        copy = ControlCore(rig, ControlConfig(filters=after))
         recall(copy, json.loads(json.dumps(remember(original))))
         assert len(inputs.step(original, copy)) == 2
 
@@ -145,12 +145,17 @@ def test_memories_are_due_when_a_take_begins_and_then_now_and_again():
 
 
 def test_settings_are_changed_by_dotted_name():
-    config = ControlConfig(smoothing=OneEuroConfig())
-    new = changed(config, ["smoothing.beta=7", "stale_ns=5"])
-    assert new.smoothing is not None
-    assert (new.smoothing.beta, new.stale_ns) == (7.0, 5)
-    assert changed(config, ["smoothing=null"]).smoothing is None
+    config = ControlConfig(filters=FilterConfig())
+    new = changed(config, ["filters.smoothing.beta=7", "stale_ns=5"])
+    assert new.filters.smoothing is not None
+    assert (new.filters.smoothing.beta, new.stale_ns) == (7.0, 5)
+    assert changed(config, ["filters.smoothing=null"]).filters.smoothing is None
     assert changed(config, []) == config
-    for wrong in ("smoothing.gamma=1", "nothing", "stale_ns=soon", "smoothing.beta=-1"):
+    for wrong in (
+        "filters.smoothing.gamma=1",
+        "nothing",
+        "stale_ns=soon",
+        "filters.smoothing.beta=-1",
+    ):
         with pytest.raises(SettingError):
             changed(config, [wrong])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retarget import OneEuroConfig, Rig, builtin_rigs
+from retarget import FilterConfig, Rig, builtin_rigs
 from retarget.errors import RetargetError
 from retarget.frames import matrix_to_pose, stage_to_robot
 from teleop.control import ControlConfig, ControlCore
@@ -33,7 +33,7 @@ class Scene:
     def __init__(self, rig: Rig, seed: int, outside: bool) -> None:
         self.rig, self.rng, self.now_ns = rig, np.random.default_rng(seed), 1_000_000_000
         dtype = robot_state_dtype(len(rig.joint_names), len(rig.gripper_names))
-        self.core = ControlCore(rig, ControlConfig(smoothing=OneEuroConfig()))
+        self.core = ControlCore(rig, ControlConfig(filters=FilterConfig()))
         self.state = np.zeros(1, dtype)[0]
         self.state["position"], self.state["gripper_command"] = self.start(outside), 1.0
         self.session = np.zeros(1, SESSION_STATE)[0]

@@ -85,7 +85,9 @@ def test_solutions_and_targets_are_made_again_as_well(episode: Episode) -> None:
 
 
 def test_other_settings_differ_and_stay_within_the_limits(episode: Episode) -> None:
-    take = OfflineTake(episode, changes=["smoothing.min_cutoff_hz=0.5", "smoothing.beta=1"])
+    take = OfflineTake(
+        episode, changes=["filters.smoothing.min_cutoff_hz=0.5", "filters.smoothing.beta=1"]
+    )
     calls = list(take)
     found = compare(episode, take, calls)
     assert not take.as_recorded
