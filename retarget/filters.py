@@ -20,7 +20,7 @@ from retarget.targets import TIPS, Targets, is_rigid
 
 LATENCY_SHARE = 1.0 / 256.0
 """Weight of a sample in the mean latency: jitter must not shake the time poses are asked for."""
-PERIOD_SHARE = 1.0 / 16.0
+PERIOD_SHARE = 1.0 / 8.0
 """Weight of a sample in the period of a `SampleClock`."""
 NEW_START_NS = 100_000_000
 """Without a new sample for so long, a `SampleClock` starts afresh [ns]."""
@@ -68,7 +68,8 @@ class PoseFilter:
         self._outliers = Hampel(c.outliers) if c.outliers is not None else None
         self._smoothing = OneEuro(c.smoothing) if c.smoothing is not None else None
         self._predictor = PosePredictor(c.prediction) if c.prediction is not None else None
-        self._latency_ns: float | None = None
+        self._latency_ns = 0.0
+        self._samples = 0
         self._pose: Array | None = None
 
     @property
@@ -82,7 +83,7 @@ class PoseFilter:
         for part in (self._outliers, self._smoothing, self._predictor):
             if part is not None:
                 part.reset()
-        self._latency_ns = self._pose = None
+        self._latency_ns, self._samples, self._pose = 0.0, 0, None
 
     def update(
         self,
@@ -136,19 +137,19 @@ class PoseFilter:
         return Verdict.OUTLIER
 
     def _measure_latency(self, arrival_ns: int, t_ns: int) -> None:
-        latency = float(arrival_ns - t_ns)
-        before = latency if self._latency_ns is None else self._latency_ns
-        self._latency_ns = before + LATENCY_SHARE * (latency - before)
+        self._samples += 1
+        share = max(LATENCY_SHARE, 1.0 / self._samples)
+        self._latency_ns += share * (arrival_ns - t_ns - self._latency_ns)
 
     def _lead_s(self) -> float:
         """How far ahead of their arrival samples are predicted [s]."""
         if self.config.predict_s is None:
-            return max(self._latency_ns or 0.0, 0.0) * 1e-9
+            return max(self._latency_ns, 0.0) * 1e-9
         return self.config.predict_s
 
     def _asked(self, t_ns: int) -> int:
         """Time of the samples' clock that is shown at a time of the host's [ns]."""
-        return t_ns - round((self._latency_ns or 0.0) - self._lead_s() * 1e9)
+        return t_ns - round(self._latency_ns - self._lead_s() * 1e9)
 
 
 class SampleClock:
@@ -175,9 +176,8 @@ class SampleClock:
         if self._t_ns is None or seen_ns - self._t_ns > NEW_START_NS:
             self._t_ns, self._period_ns = seen_ns, None
             return seen_ns
-        gap_ns = float(seen_ns - self._t_ns)
-        if self._period_ns is None or not 0.5 < gap_ns / self._period_ns < 2.0:
-            self._period_ns = gap_ns
+        if self._period_ns is None:
+            self._period_ns = float(seen_ns - self._t_ns)
         expected = self._t_ns + self._period_ns
         made = min(max(expected, seen_ns - self.tick_ns + 1.0), float(seen_ns))
         self._period_ns += PERIOD_SHARE * (made - expected)

@@ -73,7 +73,6 @@ class PoseGate:
         self._earlier: tuple[int, Pose] | None = None
         self._candidate: tuple[int, Pose] | None = None
         self._agreeing = 0
-        self._newest: tuple[int, Pose] | None = None
         self._tracked_ns: int | None = None
 
     @property
@@ -83,7 +82,7 @@ class PoseGate:
 
     def rebase(self) -> None:
         """Believe the next valid pose, wherever it is. Call it when the operator engages."""
-        self._good = self._earlier = self._candidate = self._newest = None
+        self._good = self._earlier = self._candidate = None
         self._agreeing = 0
         self._tracked_ns = None
 
@@ -129,13 +128,10 @@ class PoseGate:
         return t_ns - self._tracked_ns > self.config.emulated_s * 1e9
 
     def _repeated(self, values: Pose, t_ns: int) -> Verdict | None:
-        """`REPEATED` or `FROZEN` for the same numbers again, None for new ones."""
-        if self._newest is None or self._newest[1] != values:
-            self._newest = (t_ns, values)
-            return None
+        """`REPEATED` or `FROZEN` for the numbers that last passed, None for new ones."""
         if self._good is None or self._good[1] != values:
-            return None  # an outlier that comes again may be a new place
-        frozen = t_ns - self._newest[0] >= self.config.frozen_s * 1e9
+            return None
+        frozen = t_ns - self._good[0] >= self.config.frozen_s * 1e9
         return Verdict.FROZEN if frozen else Verdict.REPEATED
 
     def _believable(self, pose: Pose) -> bool:

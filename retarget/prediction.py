@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 from retarget.frames import Array
 from retarget.poses import STILL, Pose, floats, minus, plus, turn_between, turned, unit
 
+FADED = 12.0
+"""Time constants after which a correction counts as blended in: less than 1e-4 of it is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class PredictionConfig:
@@ -32,8 +35,8 @@ class PredictionConfig:
 
     horizon_s: float = 0.025
     stop_s: float = 0.05
-    velocity_s: float = 0.025
-    blend_s: float = 0.02
+    velocity_s: float = 0.02
+    blend_s: float = 0.025
     max_gap_s: float = 0.1
 
     def __post_init__(self) -> None:
@@ -134,7 +137,7 @@ class PosePredictor:
         carried, pace = self._carried(since_sample_s, lead_s)
         age = max((t_ns - self._since_ns) * 1e-9, 0.0)
         k = 1.0 / self.config.blend_s
-        fade = math.exp(-k * age)
+        fade = math.exp(-k * age) if k * age < FADED else 0.0
         ways, rates = [], []
         for rate, off, drift in zip(
             (self._velocity, self._turn_rate), self._off, self._drift, strict=True

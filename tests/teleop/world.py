@@ -44,12 +44,14 @@ class World:
         self.state["position"], self.state["gripper"] = rig.q_home, 1.0
         self.state["gripper_command"] = 1.0
         self.robot_follows = True
+        self.sample_age_ns = 0
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def operator(self) -> np.void:
         """A new frame with the present poses."""
         self.frame["seq"] += 1
-        self.frame["t_ns"] = self.frame["t_receive_ns"] = self.now
+        self.frame["t_receive_ns"] = self.now
+        self.frame["t_ns"] = self.now - self.sample_age_ns
         return self.frame.copy()
 
     def move(self, side: str, d: np.ndarray, turn: np.ndarray | None = None) -> None:
