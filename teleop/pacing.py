@@ -70,12 +70,14 @@ class SlotTimes:
 
     Attributes:
         period_ns: Length of a slot [ns].
+        slot: Number of the present slot; -1 before the first.
         now_ns: Time of the present slot [ns].
         before_ns: Time of the slot that was served before it [ns].
     """
 
     def __init__(self, period_ns: int) -> None:
         self.period_ns = period_ns
+        self.slot = -1
         self.now_ns = 0
         self.before_ns = 0
         self._origin_ns: int | None = None
@@ -88,7 +90,7 @@ class SlotTimes:
             self._origin_ns = origin_ns  # earlier than ever, or another grid
         else:
             self._origin_ns = known_ns + (origin_ns - known_ns) // SLOT_DRIFT
-        self.before_ns = self.now_ns
+        self.slot, self.before_ns = slot, self.now_ns
         self.now_ns = self._origin_ns + slot * self.period_ns
 
 

@@ -15,6 +15,7 @@ from teleop.pacing import Grid, sleep_until
 from teleop.processes.loop import Process
 from teleop.robots.base import RobotError, SimulatedRobot, make_robot
 from teleop.robots.driver import RobotDriver
+from teleop.robots.upsampling import Upsampler, upsampling_of
 from teleop.samples import (
     SESSION_STATE,
     Motion,
@@ -40,7 +41,11 @@ class RobotProcess:
         adapter = make_robot(rig, seed=config.seed)
         n, g = len(rig.joint_names), len(rig.gripper_names)
         self._process = process
-        self._driver = RobotDriver(rig, adapter)
+        upsampling = upsampling_of(rig)
+        upsampler = None
+        if upsampling is not None:
+            upsampler = Upsampler(rig, config.control_rate_hz, upsampling)
+        self._driver = RobotDriver(rig, adapter, upsampler=upsampler)
         self._simulated = adapter if isinstance(adapter, SimulatedRobot) else None
         self._commands = bus.subscriber("command/requested", command_dtype(n, g), depth=16)
         self._session = bus.subscriber("session/state", SESSION_STATE, depth=16)
@@ -90,6 +95,7 @@ class RobotProcess:
     def _serve_slot(self, now_ns: int) -> None:
         for message in self._requests.drain():
             self._request(message.data, now_ns)
+        self._publish_sent(self._driver.advance(now_ns))
         self._publish_sent(self._driver.watch(now_ns))
         state = self._driver.state(now_ns)
         self._state.send(state)

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from retarget import Rig
+from teleop.pacing import SlotTimes
 from teleop.robots.base import JointCommand, RobotAdapter, RobotReading
 from teleop.robots.guard import CommandGuard, GuardConfig
+from teleop.robots.upsampling import Upsampler
 from teleop.samples import Motion, RobotStatus, command_dtype, robot_state_dtype
 
 Row = npt.NDArray[np.void]
@@ -17,6 +19,8 @@ STALE_NS = 100_000_000
 class RobotDriver:
     """Lets checked, fresh commands through; holds otherwise.
 
+    With an `Upsampler` a command is where the robot is led to, and `advance` sends the samples.
+
     Attributes:
         adapter: The robot.
         refused: Commands refused so far.
@@ -24,15 +28,24 @@ class RobotDriver:
         last_refusal: Why any command was last refused.
     """
 
-    def __init__(self, rig: Rig, adapter: RobotAdapter, config: GuardConfig | None = None) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        adapter: RobotAdapter,
+        config: GuardConfig | None = None,
+        upsampler: Upsampler | None = None,
+    ) -> None:
         self.adapter = adapter
         self.refused = 0
         self.refusal = ""
         self.last_refusal = ""
         self._guard = CommandGuard(rig, config)
+        self._upsampler = upsampler
+        self._slots = None if upsampler is None else SlotTimes(upsampler.period_ns)
         n, g = len(rig.joint_names), len(rig.gripper_names)
         self._state_row = np.zeros((), robot_state_dtype(n, g))
         self._sent_row = np.zeros((), command_dtype(n, g))
+        self._led: JointCommand | None = None
         self._holding = True
         self._stopped = False
         self._t_command_ns = 0
@@ -47,13 +60,14 @@ class RobotDriver:
         reading = self.adapter.read(now_ns)
         self._reading, self._last = reading, reading.position.copy()
         self._gripper = reading.gripper.copy()
+        self._rest_at(reading.position)
 
     def command(self, row: np.void, now_ns: int) -> Row | None:
         """Check a `command/requested` row and send it.
 
         Returns:
             The `command/sent` row, or None when nothing was sent: the command was refused, is
-            stale, or the robot is stopped.
+            stale, or the robot is stopped; or it will be up-sampled.
         """
         reading = self._measured()
         if self._stopped or now_ns - int(row["t_ns"]) > STALE_NS:
@@ -63,6 +77,8 @@ class RobotDriver:
         )
         elapsed = None if self._holding else now_ns - self._t_command_ns
         reason = self._guard.refusal(command, reading.position, self._last, elapsed)
+        if reason is None and not self._lead(command, row, now_ns):
+            reason = "not to be followed within the limits"
         self.refusal = reason or ""
         if reason is not None:
             self.refused += 1
@@ -72,10 +88,43 @@ class RobotDriver:
         self._t_command_ns = now_ns
         for name in ("tick", "revision", "operator_seq", "t_operator_receive_ns"):
             self._sent_row[name] = row[name]
-        self._sent_row["first_use"] = self._is_first_use(row)
+        self._led = command
+        if self._upsampler is not None:
+            return None
+        return self._apply(command, now_ns)
+
+    def advance(self, now_ns: int) -> Row | None:
+        """Send the next sample of an up-sampled motion; call it in every slot of the robot.
+
+        Returns:
+            The `command/sent` row, or None without up-sampling, or when the joints rest.
+        """
+        up, led = self._upsampler, self._led
+        if up is None or led is None or self._stopped:
+            return None
+        if self._holding and not up.moving(now_ns):
+            return None
+        sample = up.at(now_ns)
+        return self._apply(JointCommand(sample.position, sample.velocity, led.gripper), now_ns)
+
+    def _apply(self, command: JointCommand, now_ns: int) -> Row:
+        self._sent_row["first_use"] = self._is_first_use(self._sent_row)
         return self._sent(self.adapter.apply(command, now_ns), now_ns)
 
-    def _is_first_use(self, row: np.void) -> bool:
+    def _lead(self, command: JointCommand, row: np.void, now_ns: int) -> bool:
+        """Lead an up-sampled robot to a command; whether it can be followed."""
+        up, slots = self._upsampler, self._slots
+        if up is None or slots is None:
+            return True
+        measured = self._measured().position
+        if self._holding and np.abs(up.at(now_ns).position - measured).max() > self._guard.near_rad:
+            up.rest_at(measured)  # it sagged, or was moved by hand: begin where it is
+        tick = int(row["tick"])
+        if tick != slots.slot:
+            slots.take(tick, int(row["t_ns"]))
+        return up.aim(command, tick, slots.now_ns, now_ns)
+
+    def _is_first_use(self, row: Row) -> bool:
         """Whether no earlier command that was sent used this operator frame.
 
         The request's own mark may lie on a command that a newer one overtook before it was sent.
@@ -90,6 +139,8 @@ class RobotDriver:
         """Hold when no good command came for 100 ms; returns the row of what was sent, once."""
         if self._holding or self._stopped or now_ns - self._t_command_ns <= STALE_NS:
             return None
+        if self._upsampler is not None and self._upsampler.moving(now_ns):
+            return None  # it brakes within its limits
         self._holding = True
         return self._unasked(self.adapter.hold(now_ns), now_ns)
 
@@ -99,7 +150,9 @@ class RobotDriver:
         if not self._stopped or was:
             return None
         self._holding = True
-        return self._unasked(self.adapter.estop(now_ns), now_ns)
+        sent = self._unasked(self.adapter.estop(now_ns), now_ns)
+        self._rest_at(self._last)
+        return sent
 
     def state(self, now_ns: int) -> Row:
         """Read the robot; the row of `robot/state`. The row is reused by the next call."""
@@ -124,6 +177,11 @@ class RobotDriver:
         self._gripper = reading.gripper.copy()
         self._holding = True
         self.refusal = ""
+        self._rest_at(reading.position)
+
+    def _rest_at(self, position: npt.NDArray[np.float64]) -> None:
+        if self._upsampler is not None:
+            self._upsampler.rest_at(position)
 
     def _measured(self) -> RobotReading:
         if self._reading is None:

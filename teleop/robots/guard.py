@@ -38,6 +38,11 @@ class CommandGuard:
         self._lower, self._upper = np.array(rig.lower), np.array(rig.upper)
         self._velocity = np.array(rig.velocity_limit)
 
+    @property
+    def near_rad(self) -> float:
+        """A command this near to the measured state may start a new motion."""
+        return self.config.near_rad
+
     def refusal(
         self, command: JointCommand, measured: Array, last: Array, elapsed_ns: int | None
     ) -> str | None:
