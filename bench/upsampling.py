@@ -50,7 +50,7 @@ def drive(
     """Times [s], sent and measured positions, at the robot's rate."""
     robot = MujocoRobot(rig, seed=0)
     robot.model.opt.timestep = 0.001
-    robot._step_ns = 1_000_000  # noqa: SLF001 - one physics step divides every rate
+    robot._step_ns = 1_000_000  # one physics step divides every rate
     upsampler = None if ramp_s is None else Upsampler(rig, CONTROL_HZ, UpsampleConfig(ramp_s))
     driver = RobotDriver(rig, robot, upsampler=upsampler)
     driver.start(0)

@@ -173,13 +173,13 @@ class Upsampler:
     def _goal(self, command: JointCommand, beyond_s: float) -> Sample:
         """Where the motion of a command leads in a while, within limits."""
         v_most, a_most = SPARE * self._velocity, SPARE * self._acceleration
-        v = np.clip(command.velocity, -v_most, v_most)
-        after = np.clip(
-            v + np.clip(self._wanted_acceleration, -a_most, a_most) * beyond_s, -v_most, v_most
-        )
+        wanted = np.clip(self._wanted_acceleration, -a_most, a_most)
+        # a command's velocity is that of the tick before it: the middle of the way it made
+        v = np.clip(command.velocity + 0.5 * self.period_ns * 1e-9 * wanted, -v_most, v_most)
+        after = np.clip(v + wanted * beyond_s, -v_most, v_most)
         # an acceleration that can be taken back before the joint is too fast
         room = np.sqrt(2.0 * self._jerk * (v_most - np.abs(after)))
-        a = np.clip(self._wanted_acceleration, -np.minimum(room, a_most), np.minimum(room, a_most))
+        a = np.clip(wanted, -room, room)
         return Sample(command.position + 0.5 * (v + after) * beyond_s, after, a)
 
     def _plans(self, start: Sample, command: JointCommand, age_s: float) -> Iterator[Plan | None]:
