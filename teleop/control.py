@@ -26,14 +26,14 @@ from retarget.frames import pose_to_matrix
 from retarget.targets import TIPS
 from teleop.alignment import ArmGeometry, ClutchMode
 from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
+from teleop.deviation import DeviationWatch, has_fault
 from teleop.driving import base_velocity
 from teleop.following import Follower, HandSample, hand_sample, head_sample
 from teleop.motion import SideName
 from teleop.pacing import NS_PER_S, SlotTimes
-from teleop.samples import SIDES, Motion, RobotStatus
+from teleop.samples import SIDES, Motion
 
 Array = npt.NDArray[np.float64]
-_REFUSED = RobotStatus.REFUSED.value  # as an int: IntFlag's operators are slow
 TOLD = (Verdict.JUMPED, Verdict.FROZEN, Verdict.EMULATED)
 """What the operator should know of a hand; other verdicts pass within a sample or two."""
 WRISTS = tuple(f"{side}_wrist" for side in SIDES)
@@ -124,7 +124,7 @@ class ControlCore:
         self._frame: np.void | None = None
         self._frame_key = (-1, -1)
         self._frame_used = False
-        self._off_since_ns: int | None = None
+        self._watch = DeviationWatch(self.config.deviation_rad, self.config.deviation_ns)
         self._homed: int | None = None
         self._was_estop = False
         self._told: dict[str, Verdict] = {}
@@ -192,12 +192,12 @@ class ControlCore:
         self._release_all()
 
     def _motion(self, session: np.void | None, state: np.void | None, now_ns: int) -> Motion:
-        """What the session allows; HOLD when it, or the robot, has fallen silent."""
+        """What the session allows; HOLD when it or the robot is silent, or at the robot's fault."""
         if session is None or not self._fresh(session, now_ns):
             return Motion.HOLD
         motion = Motion(int(session["motion"]))
-        silent = state is None or not self._fresh(state, now_ns)
-        return Motion.HOLD if silent and motion != Motion.ESTOP else motion
+        deaf = state is None or not self._fresh(state, now_ns) or has_fault(state)
+        return Motion.HOLD if deaf and motion != Motion.ESTOP else motion
 
     # -------------------------------------------------------------- the robot
     def _know_robot(self, state: np.void | None, now_ns: int) -> bool:
@@ -205,7 +205,7 @@ class ControlCore:
         if state is None:
             return self._started
         if not self._fresh(state, now_ns):
-            self._off_since_ns = None
+            self._watch.restart()
             return self._started
         if not self._started:
             # not where they are: a gripper that holds something is driven beyond it
@@ -217,29 +217,20 @@ class ControlCore:
         return True
 
     def _check_deviation(self, state: np.void, now_ns: int) -> None:
-        off = np.abs(state["position"] - self._q)
-        refused = bool(int(state["status"]) & _REFUSED)
-        if off.max() <= self.config.deviation_rad and not refused:
-            self._off_since_ns = None
+        trouble = self._watch.check(state, self._q, now_ns)
+        if trouble is None:
             return
-        if self._off_since_ns is None:
-            self._off_since_ns = now_ns
-        if now_ns - self._off_since_ns >= self.config.deviation_ns:
-            worst = int(np.argmax(off))
-            reason = "refused by the robot" if refused else "deviation"
-            data = {
-                "reason": reason,
-                "joint": self.rig.joint_names[worst],
-                "rad": float(off[worst]),
-            }
+        if trouble.is_new:
+            joint = self.rig.joint_names[trouble.joint]
+            data = {"reason": trouble.reason, "joint": joint, "rad": trouble.rad}
             self._events.append(("rebased", data))
-            self._rebase(state)
+        self._rebase(state)
 
     def _rebase(self, state: np.void) -> None:
         """Continue from where the robot is; grippers keep their grip, clutches close again."""
         self._retargeter.reset(state["position"], self._grippers)
         self._q, self._dq = self._retargeter.q, np.zeros_like(self._dq)
-        self._off_since_ns = None
+        self._watch.restart()
         self._release_all()
 
     def _leave_estop(self, motion: Motion, state: np.void | None) -> None:

@@ -48,6 +48,7 @@ class BusBridge:
         self._robot = bus.subscriber("robot/state", state, depth=64)
         self._solution = bus.subscriber("solution", samples.solution_dtype(n_joints), depth=64)
         self._commands = bus.subscriber("command/requested", command, depth=256)
+        self._control = bus.subscriber("events/control", None)
         self._qpos = bus.subscriber("sim/qpos", qpos_dtype, depth=64) if qpos_dtype else None
         self._health = {
             p: bus.subscriber(f"health/{p}", samples.HEALTH, depth=8) for p in PROCESSES
@@ -75,7 +76,7 @@ class BusBridge:
             if now_ns >= self._next_poll_ns:
                 self._next_poll_ns = now_ns + POLL_NS
                 self._hear_rest(heard)
-            if heard.counts or heard.health or heard.recorder is not None:
+            if heard.counts or heard.health or heard.control or heard.recorder is not None:
                 self._deliver(heard)
 
     def _hear_pictures(self, heard: Heard) -> None:
@@ -90,6 +91,7 @@ class BusBridge:
         if status is not None:
             heard.recorder = json.loads(status)
         heard.commands = [message.data for message in self._commands.drain()]
+        heard.control = [json.loads(message.data) for message in self._control.drain()]
         heard.robot = self._robot.latest()
         heard.solution = self._solution.latest()
         heard.qpos = self._qpos.latest() if self._qpos is not None else None

@@ -337,6 +337,8 @@ class Hub:
             self._tips.hear(heard.solution)
         if heard.qpos is not None:
             self.qpos = heard.qpos
+        for event in heard.control:
+            self._orders.control_said(event, self.holder())
         self._latency.add(heard.commands)
         self._rates.update(heard.counts, now_ns)
         self._health |= heard.health

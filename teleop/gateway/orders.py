@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from teleop.gateway.client import Client
 from teleop.gateway.labels import Command, PendingLabels
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.topics import Outputs, RecorderStatus
+from teleop.gateway.words import words_of
 from teleop.protocol import Haptics, Notice
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,12 @@ class Orders:
         state = cast(RecorderState, status.get("state", "idle"))
         started = int(status.get("t_start_ns", now_ns))
         return RecorderReported(state, int(status.get("take", 0)), max(0, now_ns - started))
+
+    def control_said(self, event: Mapping[str, Any], holder: Client | None) -> None:
+        """Tell the operator of an event of the control law, where it is of concern."""
+        words = words_of(str(event["kind"]), event["data"])
+        if words is not None:
+            tell(holder, words)
 
     def _start(self, take: int, holder: Client | None, now_ns: int) -> None:
         profile = self.neutral.profile

@@ -47,6 +47,7 @@ class Heard:
         solution: Newest row of `solution`.
         qpos: Newest row of `sim/qpos`.
         commands: Rows of `command/requested`, in order.
+        control: Events of the control law, in order: JSON objects with `kind` and `data`.
         health: Time of the newest `health/<process>`, by process [ns].
         counts: Messages published so far, by topic.
     """
@@ -57,5 +58,6 @@ class Heard:
     solution: Any = None
     qpos: Any = None
     commands: list[Any] = field(default_factory=list)
+    control: list[dict[str, Any]] = field(default_factory=list)
     health: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
