@@ -19,12 +19,16 @@ class ClockSampleError(CalibrationError):
     """A ping round trip is impossible: the answer came before the question."""
 
 
+class LeaderCaptureError(CalibrationError):
+    """What a leader arm did cannot calibrate it; the message says what to do."""
+
+
 class ProfileError(CalibrationError):
     """Base of the profile store's errors."""
 
 
 class ProfileNameError(ProfileError):
-    """The operator name cannot be a folder name."""
+    """The name cannot be a folder name."""
 
 
 class ProfileNotFoundError(ProfileError):

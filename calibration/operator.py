@@ -8,7 +8,7 @@ many robot metres one metre of the operator's hand is worth.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -79,6 +79,10 @@ class OperatorProfile:
         object.__setattr__(self, "T_robot_stage", T)
         if not REACH_SCALE[0] <= self.reach_scale <= REACH_SCALE[1]:
             raise ValueError(f"reach_scale must be within {REACH_SCALE}, got {self.reach_scale}")
+
+    def numbered(self, version: int) -> OperatorProfile:
+        """The same with its version."""
+        return replace(self, version=version)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

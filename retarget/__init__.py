@@ -5,6 +5,8 @@ from retarget.errors import RetargetError, RigError
 from retarget.filters import FilterConfig, PoseFilter, TargetFilter
 from retarget.gate import PoseGate, PoseGateConfig, Verdict
 from retarget.gripper import Gripper
+from retarget.leader import LeaderMapping
+from retarget.leaderfile import LeaderConfig, LeaderGripper, LeaderJoint
 from retarget.one_euro import OneEuro, OneEuroConfig
 from retarget.outliers import Hampel, HampelConfig
 from retarget.prediction import PosePredictor, PredictionConfig
@@ -31,6 +33,10 @@ __all__ = [
     "GripperTakeover",
     "Hampel",
     "HampelConfig",
+    "LeaderConfig",
+    "LeaderGripper",
+    "LeaderJoint",
+    "LeaderMapping",
     "OneEuro",
     "OneEuroConfig",
     "PoseFilter",

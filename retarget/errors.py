@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def _listing(names: Iterable[str], limit: int = 60) -> str:
@@ -26,6 +26,28 @@ class ClutchError(RetargetError):
 
 class TickError(RetargetError):
     """A tick was revised before any tick was made."""
+
+
+class LeaderConfigError(RetargetError):
+    """A leader's joints do not fit the rig, are named twice, or its file is not understood."""
+
+
+class LeaderStartError(RetargetError):
+    """A leader was to take over from too far away.
+
+    Attributes:
+        apart: How far the joints beyond the limit are from their leader, by follower's name [rad].
+        limit_rad: How far they may be [rad].
+    """
+
+    def __init__(self, apart: Mapping[str, float], limit_rad: float) -> None:
+        self.apart = dict(apart)
+        self.limit_rad = limit_rad
+        joints = ", ".join(f"{name} by {off:+.2f} rad" for name, off in apart.items())
+        super().__init__(
+            f"the leader is too far from the follower: {joints}; at most {limit_rad:g} rad. "
+            "Bring the leader arm into the follower's posture"
+        )
 
 
 class RigError(RetargetError):
