@@ -36,7 +36,7 @@ class PredictionConfig:
     horizon_s: float = 0.025
     stop_s: float = 0.05
     velocity_s: float = 0.02
-    blend_s: float = 0.025
+    blend_s: float = 0.03
     max_gap_s: float = 0.1
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,10 @@ GOOD = int(Tracking.VALID | Tracking.TRACKED)
 def run(example: str, *args: object) -> str:
     """Output of an example that must succeed."""
     command = [sys.executable, str(EXAMPLES / example), *map(str, args)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    here = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=here
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -123,6 +127,13 @@ def test_the_retargeter_repeats_the_recorded_solution(episode: Path) -> None:
     assert float(shown.split("largest difference ")[1].split()[0]) < 1e-9
     moved = np.ptp(Episode(episode).stream("solution")["position"], axis=0)
     assert moved.max() > 0.05, "the arm must have moved for this to mean anything"
+
+
+def test_a_made_up_leader_is_refused_from_afar_then_followed() -> None:
+    shown = run("05_leader_arms.py", "--seconds", 2)
+    assert "refused: the leader is too far" in shown
+    assert 0.1 < float(shown.split("caught up after ")[1].split()[0]) < 1.5
+    assert float(shown.split(" mrad rms")[0].split()[-1]) < 10
 
 
 @pytest.mark.system
