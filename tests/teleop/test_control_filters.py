@@ -159,7 +159,7 @@ def test_guessed_poses_are_held_after_a_while_and_said_so(rig: Rig) -> None:
     for _ in range(60):
         world.move("right", np.array([0.0, 0.001, 0.0]))
         world.tick()
-    held = world.ticks(40).target["T_robot_right_wrist"].copy()
+    held = world.ticks(80).target["T_robot_right_wrist"].copy()
     for _ in range(40):
         world.move("right", np.array([0.0, 0.001, 0.0]))
         outputs = world.tick()
