@@ -144,7 +144,7 @@ def test_revising_equals_having_had_the_pose_in_time(rig: Rig, seed: int, ahead:
     early, late = (engaged(rig, AHEAD if ahead else FULL, seed) for _ in range(2))
     rng = np.random.default_rng(seed)
     for _ in range(30):
-        step = rng.normal(0, 0.001, 3)
+        step = rng.normal(0, 0.0003, 3)
         late.tick(frame=False)
         for world in (early, late):
             world.move("right", step)
