@@ -25,8 +25,8 @@ class HampelConfig:
     """Settings of a `Hampel` filter.
 
     Added latency: none for samples that pass. A sample or a few that stand aside are never used;
-    a shift that stays is believed once it fills half of the window: after `window // 2` samples,
-    50 ms at 72 Hz.
+    a shift that stays is believed once it fills half of the window: after 3 to 5 samples, 40 to
+    70 ms at 72 Hz.
 
     Attributes:
         window: Past innovations that are compared with.
