@@ -144,7 +144,7 @@ def _warm_up(core: ControlCore) -> None:
     session["reach_scale"], session["T_robot_stage"][6] = 1.0, 1.0
     frame["presence"] = LEFT_CONTROLLER | RIGHT_CONTROLLER
     for device in ("left_controller", "right_controller"):
-        frame[device]["flags"], frame[device]["grip"][6] = Tracking.VALID, 1.0
+        frame[device]["flags"], frame[device]["grip"][6] = Tracking.VALID | Tracking.TRACKED, 1.0
     for k in range(1, WARM_UP_TICKS):
         frame["seq"] = k
         frame["t_ns"] = k * 1_000_000

@@ -44,7 +44,7 @@ class Inputs:
         self.session["reach_scale"] = self.session["engage_count"] = 1
         self.frame["presence"], self.now_ns = 7, 1_000_000_000
         self.frame["head"][6] = 1.0
-        self.frame["head_flags"] = int(Tracking.VALID)
+        self.frame["head_flags"] = int(Tracking.VALID | Tracking.TRACKED)
 
     def step(self, *cores: ControlCore) -> list[np.ndarray]:
         """The same calls for all; their commands."""
@@ -57,7 +57,7 @@ class Inputs:
         self.frame["t_ns"] = self.frame["t_receive_ns"] = self.now_ns - 1_000_000
         for side in ("left", "right"):
             device = self.frame[f"{side}_controller"]
-            device["flags"] = int(Tracking.VALID) if rng.random() < 0.95 else 0
+            device["flags"] = int(Tracking.VALID | Tracking.TRACKED) if rng.random() < 0.95 else 0
             device["grip"][:3] += rng.normal(0, 2e-3, 3)
             device["grip"][3:] = (0, 0, 0, 1) if rng.random() < 0.98 else (0, 0, 0, 0)
             device["trigger"] = rng.random()

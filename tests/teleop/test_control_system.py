@@ -54,7 +54,7 @@ class Gateway:
         self.session["reach_scale"] = 1.0
         self.frame = np.zeros(1, OPERATOR_FRAME)[0]
         self.frame["presence"] = 4
-        self.frame["right_controller"]["flags"] = int(Tracking.VALID)
+        self.frame["right_controller"]["flags"] = int(Tracking.VALID | Tracking.TRACKED)
         self.frame["right_controller"]["grip"] = (0.2, 1.2, -0.3, 0, 0, 0, 1)
         self.hand = self.frame["right_controller"]["grip"][:3].copy()
         self.commands: list[Message] = []

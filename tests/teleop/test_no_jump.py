@@ -40,11 +40,14 @@ class Scene:
         self.session["T_robot_stage"] = matrix_to_pose(stage_to_robot())
         self.session["reach_scale"], self.session["motion"] = 1.0, Motion.ENGAGED
         self.frame = np.zeros(1, OPERATOR_FRAME)[0]
-        self.frame["presence"], self.frame["head_flags"] = 7, int(Tracking.VALID)
+        self.frame["presence"], self.frame["head_flags"] = 7, int(Tracking.VALID | Tracking.TRACKED)
         self.frame["head"] = (0, 1.6, 0, 0, 0, 0, 1)
         for side, x in zip(SIDES, (-0.2, 0.2), strict=True):
             device = self.frame[f"{side}_controller"]
-            device["flags"], device["grip"] = int(Tracking.VALID), (x, 1.1, -0.4, 0, 0, 0, 1)
+            device["flags"], device["grip"] = (
+                int(Tracking.VALID | Tracking.TRACKED),
+                (x, 1.1, -0.4, 0, 0, 0, 1),
+            )
         self.speed = self.rng.normal(0, 0.5, (2, 3))
         self.engage()
 
@@ -71,7 +74,7 @@ class Scene:
 
     def regain_tracking(self) -> None:
         for side in SIDES:
-            self.frame[f"{side}_controller"]["flags"] = int(Tracking.VALID)
+            self.frame[f"{side}_controller"]["flags"] = int(Tracking.VALID | Tracking.TRACKED)
 
     def vanish(self) -> None:
         self.frame["presence"] = int(self.rng.integers(8))
