@@ -45,7 +45,8 @@ class PoseGateConfig:
         max_gap_s: Longest time without a good sample that buys distance [s].
         settle: Samples in a row that must agree before a new place is believed.
         frozen_s: Exactly repeated for so long, a tracked pose counts as frozen [s].
-        emulated_s: A pose that is valid but not tracked is used for so long [s].
+        emulated_s: A pose that is valid but no longer tracked is used for so long [s]. A device
+            that never called a pose tracked is used as it is: it does not tell guesses apart.
     """
 
     max_distance_m: float = 10.0
@@ -74,6 +75,7 @@ class PoseGate:
         self._candidate: tuple[int, Pose] | None = None
         self._agreeing = 0
         self._tracked_ns: int | None = None
+        self._tracks = False
 
     @property
     def jumped(self) -> bool:
@@ -122,10 +124,11 @@ class PoseGate:
         return Verdict.JUMPED if self.jumped else Verdict.OUTLIER
 
     def _guessed(self, tracked: bool, t_ns: int) -> bool:
-        """Whether the pose has not been measured for too long."""
+        """Whether a pose that used to be measured has not been for too long."""
+        self._tracks |= tracked
         if tracked or self._tracked_ns is None:
             self._tracked_ns = t_ns
-        return t_ns - self._tracked_ns > self.config.emulated_s * 1e9
+        return self._tracks and t_ns - self._tracked_ns > self.config.emulated_s * 1e9
 
     def _repeated(self, values: Pose, t_ns: int) -> Verdict | None:
         """`REPEATED` or `FROZEN` for the numbers that last passed, None for new ones."""

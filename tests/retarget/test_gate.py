@@ -107,3 +107,18 @@ def test_a_withdrawn_pose_is_not_built_upon():
     assert gate.check(pose(0.05), True, TICK) == Verdict.OK
     gate.withdraw()
     assert gate.check(pose(-0.05), True, 2 * TICK) == Verdict.OK
+
+
+def test_a_device_that_never_says_tracked_is_used_as_it_is():
+    gate = PoseGate(PoseGateConfig(emulated_s=0.1))
+    for k in range(40):
+        assert gate.check(pose(1e-3 * k), True, k * TICK, tracked=False) == Verdict.OK
+
+
+def test_engaging_does_not_make_guesses_good_for_longer():
+    gate = PoseGate(PoseGateConfig(emulated_s=0.1))
+    gate.check(pose(0), True, 0, tracked=True)
+    gate.rebase()
+    guessed = [gate.check(pose(1e-3 * k), True, k * TICK, tracked=False) for k in range(1, 15)]
+    assert guessed[0] == Verdict.OK
+    assert guessed[-1] == Verdict.EMULATED
