@@ -22,7 +22,7 @@ from ruckig import ControlInterface, InputParameter, Result, Ruckig, Synchroniza
 from retarget import Rig
 from teleop.pacing import NS_PER_S
 from teleop.robots.base import Array, JointCommand, RobotError
-from teleop.robots.ways import Quintic, Sample, stopping_way
+from teleop.robots.ways import Quintic, Sample, cubic_reach, stopping_way
 
 SPARE = 1.0 - 1e-6
 """Share of the limits that targets may use: rounding must not put them outside."""
@@ -256,8 +256,20 @@ class _Planned:
         return Sample(np.array(q), np.array(v), np.array(a))
 
     def reach(self) -> tuple[Array, Array]:
-        extrema = self._trajectory.position_extrema
-        return np.array([e.min for e in extrema]), np.array([e.max for e in extrema])
+        """Lowest and highest of all phases; `position_extrema` misses some that begin in motion."""
+        phases = [_phases(profile) for profile in self._trajectory.profiles[0]]
+        low, high = cubic_reach(*np.moveaxis(np.array(phases), -1, 0))
+        end = self.at(self.duration).position  # joints that arrived early have coasted since
+        return np.minimum(low.min(axis=1), end), np.maximum(high.max(axis=1), end)
+
+
+def _phases(profile: Any) -> list[tuple[float, float, float, float, float]]:
+    """Position, velocity, acceleration, jerk and duration of a profile's 9 phases."""
+    brake = profile.brake
+    first = zip(brake.p, brake.v, brake.a, brake.j, brake.t, strict=True)
+    rest = zip(profile.p[:7], profile.v[:7], profile.a[:7], profile.j, profile.t, strict=True)
+    held = (profile.p[0], 0.0, 0.0, 0.0, 0.0)  # a phase that is not used holds rubbish
+    return [phase if phase[4] > 0.0 else held for phase in (*first, *rest)]
 
 
 class _Resting:

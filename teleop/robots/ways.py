@@ -114,3 +114,16 @@ def stopping_way(v: Array, a: Array, most_a: Array, jerk: Array) -> tuple[Array,
     back = v * turn + a * turn**2 / 2 - jerk * turn**3 / 6
     low, high = np.minimum(back, 0.0), np.maximum(far, 0.0)
     return np.where(mirror > 0, low, -high), np.where(mirror > 0, high, -low)
+
+
+def cubic_reach(p: Array, v: Array, a: Array, j: Array, t: Array) -> tuple[Array, Array]:
+    """Lowest and highest position in a time `t` of constant jerk, elementwise.
+
+    Where it ends, and where it turns: at the zeros of `v + a s + j s² / 2` within 0 <= s <= t.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(np.maximum(a * a - 2.0 * j * v, 0.0))
+        turns = [-v / a, (-a + root) / j, (-a - root) / j]
+    times = [np.zeros_like(t), t, *(np.clip(np.nan_to_num(s), 0.0, t) for s in turns)]
+    places = np.array([p + s * (v + s * (a / 2.0 + s * j / 6.0)) for s in times])
+    return places.min(axis=0), places.max(axis=0)
