@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from retarget.engine import Engine, State, Tick
 from retarget.errors import TargetError, TickError
+from retarget.filters import FilterConfig, TargetFilter
 from retarget.frames import Array
 from retarget.reference import ReferenceEngine
 from retarget.rig import Rig
@@ -56,6 +57,7 @@ class Retargeter:
         *,
         iterations: int | None = None,
         collision: Collision | None = None,
+        filters: FilterConfig | None = None,
     ) -> None:
         """Follow at `rate_hz` ticks per second.
 
@@ -66,6 +68,7 @@ class Retargeter:
             engine: Replaces the default one.
             iterations: Replaces the setting of that name.
             collision: Replaces the mode of `config.collision`.
+            filters: Conditions the targets of every tick; None takes them as they are.
         """
         self.rig = rig
         self.dt, self._rate_hz = 1.0 / rate_hz, float(rate_hz)
@@ -73,6 +76,7 @@ class Retargeter:
         self._n = len(rig.joint_names)
         self._engine = engine or default_engine(rig, self.dt, self.config)
         self._shape = Shape(self._n, self._rate_hz, tuple(rig.tips))
+        self._filter = None if filters is None else TargetFilter(filters, self.dt)
         self._start: State | None = None
         self._state = self._rest(rig.q_home, None)
 
@@ -93,20 +97,26 @@ class Retargeter:
         """
         self._state = self._rest(q, grippers)
         self._start = None
+        if self._filter is not None:
+            self._filter.reset()
 
     def step(self, targets: Targets) -> Solution:
         """Advance one tick towards `targets`."""
         self._start = start = self._state
+        if self._filter is not None:
+            targets = self._filter.apply(targets)
         return self._answer(self._engine.follow(start, targets))
 
     def revise(self, targets: Targets) -> Solution:
         """Make the last tick again, from its start, with newer targets.
 
         Raises:
-            TickError: No tick was made since the reset.
+            TickError: No tick was made since the reset, or filters have seen the tick already.
         """
         if self._start is None:
             raise TickError("revise() makes the last tick again, but none was made since reset()")
+        if self._filter is not None:
+            raise TickError("revise() cannot be used with filters: they take each tick once")
         return self._answer(self._engine.follow(self._start, targets))
 
     def step_joints(
