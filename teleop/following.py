@@ -25,6 +25,7 @@ _VALID = Tracking.VALID.value
 _EMULATED, _MEASURED = Tracking.EMULATED.value, Tracking.POSITION_TRACKED.value
 _NO_PINCH = math.nan
 """Of a controller: it has a trigger."""
+DEFAULT_GRIP = GripConfig()
 FADE_ON_NS = 50_000_000
 """The offset of an absolute clutch fades on for so long after a hand's last pose [ns]."""
 _HELD = (Verdict.FROZEN, Verdict.EMULATED, Verdict.REPEATED)
@@ -53,6 +54,10 @@ class HandSample:
     t_receive_ns: int
     tracked: bool = True
     pinch_m: float = _NO_PINCH
+
+    def pull(self, grip: GripConfig = DEFAULT_GRIP) -> float:
+        """How far the trigger is pulled, or a bare hand pinched, 0 to 1; NaN when not known."""
+        return self.trigger if math.isnan(self.pinch_m) else grip.pinch(self.pinch_m)
 
 
 def head_sample(frame: np.void) -> HandSample | None:
@@ -220,9 +225,7 @@ class Follower:
         )
 
     def _trigger(self, sample: HandSample) -> float:
-        if math.isnan(sample.pinch_m):
-            return sample.trigger
-        return self._gripper.config.pinch(sample.pinch_m)
+        return sample.pull(self._gripper.config)
 
     def _T_stage_hand(self, t_ns: int) -> Array:
         return pose_to_matrix(self._filter.at(t_ns))

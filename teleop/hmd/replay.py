@@ -32,7 +32,7 @@ from teleop.following import hand_sample
 from teleop.hmd.api import Api, ApiError
 from teleop.hmd.client import Client, ClientError
 from teleop.hmd.recorded import followed, hand_for, operator_frames, spacing_ns
-from teleop.hmd.shown import Shown, between, hold, stand_in
+from teleop.hmd.shown import Shown, between, hold, pull_of, stand_in
 from teleop.intents import Intent, IntentArgs, Outcome
 from teleop.motion import SIDES
 from teleop.samples import Source
@@ -46,8 +46,8 @@ SETTLE_S = 0.15
 """Held still after an engage: the clutch closes a moment after the session says so."""
 WAKE = 0.1
 """Travel of the trigger that takes a gripper over."""
-STEERED = 0.05
-"""A gripper within this of its trigger was steered by it."""
+STEERED = 0.1
+"""A gripper within this of its trigger was steered by it: a pinch leaves play."""
 _IDLE_PERIOD_S = 1 / 72
 Matrix = npt.NDArray[np.float64]
 Progress = Callable[[float, str], None]
@@ -307,7 +307,7 @@ class ReplayOperator:
         hand = hand_sample(self._frames[i], SIDES[k])
         if hand is None:
             raise ClientError(f"frame {i} has no {SIDES[k]} hand")
-        return Shown(pose_to_matrix(hand.pose), hand.trigger)
+        return Shown(pose_to_matrix(hand.pose), pull_of(hand))
 
     async def _end_take(self) -> None:
         last = len(self._frames) - 1

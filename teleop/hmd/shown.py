@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retarget.frames import interpolate
-from teleop.following import hand_sample
+from teleop.following import HandSample, hand_sample
 from teleop.hmd.recorded import PARTS
 from teleop.motion import SideName
 from teleop.samples import Button
@@ -34,6 +35,12 @@ def between(a: Shown, b: Shown, u: float) -> Shown:
     return Shown(interpolate(a.T_stage_hand, b.T_stage_hand, u), trigger)
 
 
+def pull_of(sample: HandSample) -> float:
+    """Trigger, 0 to 1, of a hand; that of a hand whose pinch is not known is released."""
+    pull = sample.pull()
+    return pull if math.isfinite(pull) else 0.0
+
+
 def stand_in(frame: np.void, side: SideName) -> None:
     """Give a bare hand a controller in its palm: its deadman can then be held and let go."""
     controller, hand = PARTS[f"{side}_controller"], PARTS[f"{side}_hand"]
@@ -46,7 +53,7 @@ def stand_in(frame: np.void, side: SideName) -> None:
     frame["presence"] = presence | controller
     block = frame[f"{side}_controller"]
     block["flags"] = frame[f"{side}_hand"]["flags"]
-    block["grip"], block["trigger"] = sample.pose, sample.trigger
+    block["grip"], block["trigger"] = sample.pose, pull_of(sample)
 
 
 def hold(block: Any, held: bool) -> None:
