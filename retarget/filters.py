@@ -95,7 +95,9 @@ class PoseFilter:
         arrival_ns: int | None = None,
         shown_ns: int | None = None,
     ) -> Verdict:
-        """Take a sample; what is not `OK` changes nothing.
+        """Take a sample; what is neither `OK` nor `FROZEN` changes nothing.
+
+        A frozen pose is one that passed before: it is gone to for good, and stayed at.
 
         Args:
             pose: Position [m] and quaternion xyzw, (7,).
@@ -106,15 +108,11 @@ class PoseFilter:
             shown_ns: For when `at` was last asked in earnest: from there on it is corrected [ns].
         """
         self.verdict = verdict = self._judge(pose, t_ns, valid, tracked)
-        if verdict != Verdict.OK:
-            return verdict
-        if self._smoothing is not None:
-            pose = self._smoothing.filter(pose, t_ns)
-        self._pose = np.array(pose, dtype=np.float64)
-        if self._predictor is not None:
-            since_ns = None if shown_ns is None else self._asked(shown_ns)
-            self._predictor.update(self._pose, t_ns, since_ns, self._lead_s())
-        self._measure_latency(t_ns if arrival_ns is None else arrival_ns, t_ns)
+        if verdict == Verdict.OK:
+            self._use(pose, t_ns, shown_ns)
+            self._measure_latency(t_ns if arrival_ns is None else arrival_ns, t_ns)
+        elif verdict == Verdict.FROZEN:
+            self._use(pose, t_ns, shown_ns)  # the way that smoothing is behind is made up for
         return verdict
 
     def at(self, t_ns: int) -> Array:
@@ -128,6 +126,14 @@ class PoseFilter:
         if self._predictor is None:
             return self._pose
         return self._predictor.at(self._asked(t_ns), self._lead_s())
+
+    def _use(self, pose: ArrayLike, t_ns: int, shown_ns: int | None) -> None:
+        if self._smoothing is not None:
+            pose = self._smoothing.filter(pose, t_ns)
+        self._pose = np.array(pose, dtype=np.float64)
+        if self._predictor is not None:
+            since_ns = None if shown_ns is None else self._asked(shown_ns)
+            self._predictor.update(self._pose, t_ns, since_ns, self._lead_s())
 
     def _judge(self, pose: ArrayLike, t_ns: int, valid: bool, tracked: bool) -> Verdict:
         verdict = self._gate.check(pose, valid, t_ns, tracked)
@@ -231,6 +237,7 @@ class _TipFilter:
         self._tick_ns = tick_ns
         self._hold_ns = round(config.gate.max_gap_s * 1e9)
         self._seen = b""
+        self._taken_ns = 0
         self._good_ns = 0
 
     def reset(self) -> None:
@@ -247,12 +254,14 @@ class _TipFilter:
             self._good_ns = now_ns
             if T_robot_tip.tobytes() != self._seen:
                 self._take(T_robot_tip, now_ns)
+            elif now_ns - self._taken_ns >= self._hold_ns:  # it is meant to stay: end there
+                self._filter.update(matrix_to_pose(T_robot_tip), now_ns)
         elif not self._filter.ready or now_ns - self._good_ns > self._hold_ns:
             return T_robot_tip  # the retargeter says what is wrong with it
         return pose_to_matrix(self._filter.at(now_ns))
 
     def _take(self, T_robot_tip: Array, now_ns: int) -> None:
-        self._seen = T_robot_tip.tobytes()
+        self._seen, self._taken_ns = T_robot_tip.tobytes(), now_ns
         t_ns, pose = self._clock.sampled(now_ns), matrix_to_pose(T_robot_tip)
         shown_ns = now_ns - self._tick_ns
         verdict = self._filter.update(pose, t_ns, arrival_ns=now_ns, shown_ns=shown_ns)

@@ -69,6 +69,19 @@ def test_what_is_not_ok_changes_nothing():
         assert np.array_equal(one.at(20 * MS), before)
 
 
+def test_a_hand_that_stops_dead_is_reached():
+    one, chain = PoseFilter(), TargetFilter(FilterConfig(), DT)
+    T = np.eye(4)
+    for k in range(200):
+        x = 0.4 * DT * min(k, 60)
+        t_ns = round(k * DT * 1e9)
+        one.update(pose(x), t_ns, shown_ns=t_ns - 5 * MS)
+        T[0, 3] = x
+        asked = chain.apply(Targets(T_robot_left_wrist=T.copy())).T_robot_left_wrist
+    assert np.abs(one.at(t_ns) - pose(x)).max() < 1e-5
+    assert np.abs(asked - T).max() < 1e-5
+
+
 def test_gate_only_passes_good_poses_unchanged():
     one = PoseFilter(FilterConfig.gate_only())
     for k in range(20):
