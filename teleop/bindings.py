@@ -14,7 +14,7 @@ primary = { hold = "reset_or_home", review_tap = "discard" }
 ```
 A button named in the rig replaces that button's whole entry; `{}` frees it. `press` acts when the
 button goes down, `hold` once it was down for `hold_s`, `tap` when it comes up before that; a
-`review_` gesture replaces the plain one while a take waits for its label.
+`review_` gesture replaces the plain one while a take waits for its label (`teleop.presses`).
 
 A bare hand has a deadman and the buttons primary and secondary by its gestures
 (`teleop.gestures`); they do what the controller's do. Both fists are the e-stop.
@@ -30,6 +30,7 @@ from teleop.effects import Asked, Pair, Tracked, View
 from teleop.errors import BindingError
 from teleop.gestures import FistReader, HandReader, hand_shape
 from teleop.intents import Intent, IntentArgs
+from teleop.presses import GESTURES, Press
 from teleop.protocol import (
     HEAD_BIT,
     LEFT_CONTROLLER_BIT,
@@ -40,7 +41,6 @@ from teleop.protocol import (
 from teleop.samples import Button, Motion, Recording, Tracking
 
 SideName = Literal["left", "right"]
-Gesture = Literal["press", "hold", "tap"]
 
 BUTTONS = {
     "trigger": Button.TRIGGER,
@@ -50,7 +50,6 @@ BUTTONS = {
     "secondary": Button.SECONDARY,
     "menu": Button.MENU,
 }
-GESTURES = ("press", "hold", "tap", "review_press", "review_hold", "review_tap")
 ACTIONS = (
     *(intent.value for intent in Intent),
     "save_success",
@@ -157,12 +156,6 @@ def _check(side: str, button: str, gesture: str, action: str) -> None:
 
 
 @dataclass(slots=True)
-class _ButtonState:
-    down_since_ns: int | None = None
-    held: bool = False  # the hold gesture of this press was given
-
-
-@dataclass(slots=True)
 class ButtonReader:
     """Edges and hold times of one client's buttons, and of the gestures that stand for them.
 
@@ -184,7 +177,7 @@ class ButtonReader:
     _kinds: dict[SideName, str] = field(default_factory=dict)
     _spent: set[SideName] = field(default_factory=set)
     _known: set[SideName] = field(default_factory=set)
-    _buttons: dict[tuple[SideName, Button], _ButtonState] = field(default_factory=dict)
+    _buttons: dict[tuple[SideName, Button], Press] = field(default_factory=dict)
     _squeezed: dict[SideName, bool] = field(default_factory=dict)
     _last_down: dict[SideName, int] = field(default_factory=dict)
 
@@ -264,13 +257,15 @@ class ButtonReader:
         self._last_down[side] = down
         asked = []
         for button in Button:
-            state = self._buttons.setdefault((side, button), _ButtonState())
+            press = self._buttons.setdefault((side, button), Press())
             is_down = bool(down & button.value)
-            gesture = self._gesture(state, is_down, first, now_ns)
-            action = self.bindings.action(side, button, gesture, view) if gesture else None
-            if first and is_down:
+            action = None
+            if first:
+                press.meet(is_down, now_ns)
                 pressed = self.bindings.action(side, button, "press", view)
-                action = pressed if pressed == Intent.ESTOP else None
+                action = pressed if is_down and pressed == Intent.ESTOP else None
+            elif gesture := press.read(is_down, now_ns, self.bindings.hold_ns):
+                action = self.bindings.action(side, button, gesture, view)
             if action:
                 asked += resolve(action, view, self._name(side, button))
         return asked
@@ -280,25 +275,6 @@ class ButtonReader:
         if self._kinds.get(side) == "hand":
             return f"{side} palm, {PALM_FINGERS.get(button, 'other')} finger"
         return BUTTON_NAMES.get((side, button), f"{side} {str(button.name).lower()}")
-
-    def _gesture(self, state: _ButtonState, down: bool, first: bool, now_ns: int) -> Gesture | None:
-        if first:
-            # Not an edge: it may have been down for long. `held` spends this press.
-            state.down_since_ns, state.held = (now_ns, True) if down else (None, False)
-            return None
-        since = state.down_since_ns
-        if down and since is None:
-            state.down_since_ns, state.held = now_ns, False
-            return "press"
-        if down and since is not None and not state.held:
-            if now_ns - since >= self.bindings.hold_ns:
-                state.held = True
-                return "hold"
-            return None
-        if not down and since is not None:
-            state.down_since_ns = None
-            return None if state.held else "tap"
-        return None
 
 
 def resolve(action: str, view: View, by: str) -> list[Asked]:

@@ -42,6 +42,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         control_rate_hz: Rate of the control grid.
         countdown_s: Seconds between asking for a take and its first row.
         clutch: `relative` or `absolute`; empty takes the rig's `[clutch] mode`.
+        pedals: TOML file with a `[pedals]` section that goes over the rig's; empty for none.
         seed: Seed of the simulated scene.
     """
 
@@ -60,6 +61,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     control_rate_hz: int = 200
     countdown_s: float = 0.0
     clutch: str = ""
+    pedals: str = ""
     seed: int = 0
 
     def save(self) -> Path:

@@ -30,6 +30,7 @@ def run(
     render: Literal["auto", "cpu", "gpu"] = "auto",
     countdown_s: float = 0.0,
     clutch: Literal["rig", "relative", "absolute"] = "rig",
+    pedals: Path | None = None,
     seed: int = 0,
 ) -> int:
     """Serve a rig until stopped: console page at /, headset page at /xr.
@@ -46,6 +47,7 @@ def run(
         render: Render profile of simulated cameras.
         countdown_s: Seconds between asking for a take and its start.
         clutch: How hands move the arms: relative to where both were, or to where the hands are.
+        pedals: TOML file with this place's pedals and button boxes, over those of the rig.
         seed: Seed of the simulated scene.
     """
     from teleop.supervisor import Supervisor
@@ -64,6 +66,7 @@ def run(
         render=render,
         countdown_s=countdown_s,
         clutch="" if clutch == "rig" else clutch,
+        pedals="" if pedals is None else str(_pedal_file(pedals)),
         seed=seed,
     )
     stop = _stop_on_signals()
@@ -179,6 +182,15 @@ def operate(
         result = asyncio.run(operator.perform(lambda _, what: status.update(f"{name}: {what}")))
     out.print_json(msgspec.json.encode(result).decode())
     return 0
+
+
+def _pedal_file(path: Path) -> Path:
+    """Absolute path of a file of pedals; what is wrong in it is said before anything starts."""
+    from teleop.gateway.keys import first_names, key_names
+    from teleop.pedals import pedal_bindings, pedal_section
+
+    pedal_bindings(pedal_section(path), first_names(key_names()))
+    return path.expanduser().resolve()
 
 
 def _check_port(port: int) -> None:

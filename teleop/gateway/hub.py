@@ -42,6 +42,7 @@ from teleop.gateway.topics import Heard, Outputs
 from teleop.intents import Intent, IntentArgs
 from teleop.motion import STALE_NS
 from teleop.palmmenu import gesture_info
+from teleop.pedals import Pedals
 from teleop.protocol import (
     ClaimAsked,
     ClaimGranted,
@@ -96,6 +97,7 @@ class Hub:
         self.session = session
         self.clients: set[Client] = set()
         self.claim = Claim()
+        self.pedals = Pedals()
         self.recorder: dict[str, Any] | None = None
         self.frames = 0
         self.qpos: Any = None
@@ -237,10 +239,10 @@ class Hub:
         self._frame = frame
         self.frames += 1
         tracked, asked = self._buttons.read(frame, self.session.view(), now_ns)
+        tracked = self.pedals.add(tracked)
         self._seen.see(tracked, now_ns)
         self._feed(self.aligning.judge(tracked, frame, self.session.view(), now_ns), now_ns)
-        for request in asked:
-            self._feed(request, now_ns)
+        self._feed_all(asked, now_ns)
         self._publish_state(now_ns)
         self._outputs.operator_frame.send(frame)
 
@@ -266,6 +268,10 @@ class Hub:
     # --------------------------------------------------------------- session
     def _feed(self, event: Input, now_ns: int) -> Refused | None:
         return self._carry_out(self.session.handle(event, now_ns), now_ns)
+
+    def _feed_all(self, asked: Sequence[Asked], now_ns: int) -> None:
+        for request in asked:
+            self._feed(request, now_ns)
 
     def _carry_out(self, effects: Sequence[Effect], now_ns: int) -> Refused | None:
         refused = None
@@ -297,6 +303,7 @@ class Hub:
         for client in list(self.clients):
             client.tick(now_ns)
         self.claim.expire(now_ns)
+        self._feed_all(self.pedals.tick(self.session.view(), now_ns), now_ns)
         self._carry_out(self.session.tick(now_ns), now_ns)
         if now_ns >= self._next_state_ns:
             self._publish_state(now_ns)

@@ -24,13 +24,16 @@ from teleop.gateway.api import Api
 from teleop.gateway.app import build_app
 from teleop.gateway.bridge import BusBridge
 from teleop.gateway.hub import Hub
+from teleop.gateway.keys import KeyWatch, first_names, key_names
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders
+from teleop.gateway.pedaldesk import PedalDesk
 from teleop.gateway.scene import SceneView, is_simulated
 from teleop.gateway.server import Server, address, announce, bind, make_server
 from teleop.gateway.serving import Serving
 from teleop.gateway.tls import Certificates, host_names, make_certificates, state_dir
 from teleop.gateway.topics import Heard, Outputs
+from teleop.pedals import pedal_bindings, pedal_section
 from teleop.processes.loop import Process
 from teleop.protocol import RigInfo, StreamInfo
 from teleop.samples import OPERATOR_FRAME, SESSION_STATE
@@ -70,7 +73,17 @@ class Gateway:
             None if self.scene is None else self.scene.dtype,
             self._deliver,
         )
+        self.keys = self._key_watch(rig)
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _key_watch(self, rig: Rig) -> KeyWatch | None:
+        """Reads the pedals of a rig file, None when it has none."""
+        own = pedal_section(Path(self.config.pedals)) if self.config.pedals else {}
+        section = {**rig.sections.get("pedals", {}), **own}
+        if not section:
+            return None
+        names = key_names()
+        return KeyWatch(pedal_bindings(section, first_names(names)), PedalDesk(self.hub), names)
 
     def _hub(self, rig: Rig, cameras: list[CameraConfig], outputs: Outputs) -> Hub:
         config = self.config
@@ -116,6 +129,7 @@ class Gateway:
         server = make_server(app, certificates)
         bound = bind(config.host, config.port)
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="uvicorn")
+        keys = None if self.keys is None else asyncio.create_task(self.keys.run(), name="keys")
         self.bridge.start()
         try:
             while not server.started and not serving.done():
@@ -128,6 +142,8 @@ class Gateway:
             self.process.ready()
             await self._tick(serving)
         finally:
+            if keys is not None:
+                keys.cancel()
             await self._stop(server, serving)
 
     async def _tick(self, serving: asyncio.Task[None]) -> None:
