@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retarget import LeaderConfig, LeaderGripper, LeaderJoint, LeaderMapping, Status
 from retarget.errors import LeaderConfigError, LeaderStartError, TargetError, TickError
+from retarget.leader import CAUGHT_UP_RAD
 from retarget.leaderfile import one_to_one
 
 RATE_HZ = 200
@@ -121,6 +122,7 @@ def test_no_reading_makes_a_joint_leave_the_limits(openarm, seed):
 
 
 @given(seeds)
+@example(4077)  # a joint that is as good as there
 @few
 def test_letting_go_brakes_and_engaging_again_does_not_jump(openarm, seed):
     rng = np.random.default_rng(seed)
@@ -139,7 +141,10 @@ def test_letting_go_brakes_and_engaging_again_does_not_jump(openarm, seed):
     mapping.engage(elsewhere)
     again = mapping.step(elsewhere)
     soft = config.approach * openarm.acceleration_limit * DT**2
-    assert (np.abs(again.q - rested.q) <= soft + 1e-9).all()
+    moved = np.abs(again.q - rested.q)
+    apart = mapping.apart(elsewhere)
+    there = [abs(apart[name]) < 1e-9 for name in openarm.joint_names]  # it was as good as there
+    assert ((moved <= soft + 1e-9) | (there & (moved <= CAUGHT_UP_RAD))).all()
 
 
 def test_joints_that_are_not_led_rest(openarm):
