@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from retarget.engine import State, Tick, whole_box
-from retarget.errors import RigError
 from retarget.fitting import rig_shapes
 from retarget.frames import Array
 from retarget.kernels import tick
@@ -25,6 +24,7 @@ from retarget.rig import SIDES, Rig
 from retarget.settings import RetargeterConfig
 from retarget.solver import RowQp, approach_rows
 from retarget.targets import Status, Targets
+from retarget.treedata import describe_tree
 
 TRACKING, LIMITED, INVALID, HOLD = Status.TRACKING, Status.LIMITED, Status.INVALID, Status.HOLD
 """By names of this module: looking up a member of an enumeration takes as long as a kernel call."""
@@ -55,7 +55,7 @@ class CompiledEngine:
         self._ints[:SIZES] = sizes
         self._buffers = (self._floats, self._ints)
         self.tree, robot, fitted, settings, asked, work = cut_views(*self._buffers)
-        _fill(self.tree, _describe_tree(rig.model, base))
+        _fill(self.tree, describe_tree(rig.model, base))
         _fill(robot, _describe_robot(rig, dt, base))
         _fill(fitted, shapes.arrays())
         _fill(settings, _describe_settings(config, dt))
@@ -184,31 +184,6 @@ class CompiledEngine:
 def _fill(arrays: tuple[Any, ...], values: tuple[Any, ...]) -> None:
     for array, value in zip(arrays, values, strict=True):
         array[...] = value
-
-
-def _describe_tree(model: Any, base: Sequence[int]) -> tuple[Any, ...]:
-    """The group `tree` of `layout.cut`.
-
-    Raises:
-        RigError: A joint is neither revolute nor prismatic.
-    """
-    joints = model.njoints
-    slides, still, axes = np.zeros(joints), np.zeros(joints), np.zeros((joints, 3))
-    for k in range(1, joints):
-        joint = model.joints[k]
-        if joint.idx_v != k - 1 or joint.nq != 1 or joint.nv != 1:
-            raise RigError(
-                f"joint {model.names[k]!r} has {joint.nv} degrees of freedom, expected 1"
-            )
-        motion = np.array(joint.createData().S).ravel()  # linear, then angular
-        slides[k] = not motion[3:].any()
-        axes[k] = motion[:3] if slides[k] else motion[3:]
-    still[[i + 1 for i in base]] = 1
-    fixed = np.array([pose.homogeneous[:3] for pose in model.jointPlacements])
-    identity = np.broadcast_to(np.eye(3, 4), fixed.shape)
-    unknown = np.full(model.nv, np.nan)
-    parents = [int(k) for k in model.parents]
-    return parents, slides, still, fixed, axes, identity, 0.0, unknown
 
 
 def _describe_robot(rig: Rig, dt: float, base: Sequence[int]) -> tuple[Any, ...]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from retarget.modelsections import Section, Triple
+
+Objective = Literal["vector", "position", "dexpilot"]
+Finger = Literal["thumb", "index", "middle", "ring", "little"]
 
 
 class LinkSection(Section, frozen=True):
@@ -42,12 +47,16 @@ class HandSection(Section, frozen=True):
         thumb: From the little finger's knuckle to the index finger's, in the palm's frame.
         joints: Driven joints.
         links: Points that correspond to human joints, by name.
-        vectors: What is compared.
+        base: Link that stands for the human wrist.
+        tips: Link of each finger's tip.
+        objective: What is compared, see `retarget.handterms`.
+        vectors: What the objective `vector` compares; from the base to each tip when empty.
         velocity: Limit of every joint [rad/s].
         acceleration: Limit of every joint [rad/s²].
-        scale: Robot hand / human hand.
+        scale: Robot hand / human hand of an average adult.
         mimic: Joint: (driven joint, ratio, offset); joints the model's equalities leave out.
         home: Joint values to start from that are not 0 [rad].
+        closed: Joint values of the closed hand, for triggers [rad]; joints left out stay at home.
     """
 
     palm: str
@@ -55,9 +64,13 @@ class HandSection(Section, frozen=True):
     thumb: Triple
     joints: tuple[str, ...]
     links: dict[str, LinkSection]
-    vectors: tuple[VectorSection, ...]
+    base: str
+    tips: dict[Finger, str]
+    objective: Objective = "vector"
+    vectors: tuple[VectorSection, ...] = ()
     velocity: float = 8.0
     acceleration: float = 200.0
     scale: float = 1.0
     mimic: dict[str, tuple[str, float, float]] = msgspec.field(default_factory=dict)
     home: dict[str, float] = msgspec.field(default_factory=dict)
+    closed: dict[str, float] = msgspec.field(default_factory=dict)

@@ -12,7 +12,8 @@ import pinocchio as pin
 
 from retarget.errors import RigFileError, UnknownNameError
 from retarget.frames import Array
-from retarget.handfile import HandSection
+from retarget.handfile import HandSection, Objective
+from retarget.handterms import Terms, terms_of
 from retarget.model import build_tree
 
 Mimic = tuple[str, float, float]
@@ -25,6 +26,7 @@ class Hand:
 
     Attributes:
         side: `left` or `right`.
+        section: As in the rig file.
         model: `pinocchio.Model` of all its joints, nothing else moves.
         T_palm_root: Pose of the model's root in the palm, (4, 4).
         joint_names: Driven joints, in the order of q.
@@ -33,19 +35,19 @@ class Hand:
         upper: (n,).
         velocity_limit: (n,) [rad/s].
         acceleration_limit: (n,) [rad/s²].
-        q_home: Start posture, (n,).
+        q_home: Start posture, and that of the open hand, (n,).
+        q_closed: Posture of the closed hand, (n,).
         E: (model.nv, n).
         offset: (model.nv,).
+        link_names: Links in the order of the next two.
         link_joints: Joint that carries each link, (links,).
         link_points: Link in that joint's frame, (links, 3) [m].
-        pairs: Start and end link of each vector, (vectors, 2).
-        human: Start and end human joint of each vector, (vectors, 2).
-        pinch: Which vectors are pinches, (vectors,).
         R_palm_hand: Forward, thumb side and back of the hand in the palm, as columns, (3, 3).
-        scale: Robot hand / human hand.
+        scale: Robot hand / human hand of an average adult.
     """
 
     side: str
+    section: HandSection
     model: Any
     T_palm_root: Array
     joint_names: tuple[str, ...]
@@ -55,15 +57,18 @@ class Hand:
     velocity_limit: Array
     acceleration_limit: Array
     q_home: Array
+    q_closed: Array
     E: Array
     offset: Array
+    link_names: tuple[str, ...]
     link_joints: Any
     link_points: Array
-    pairs: Any
-    human: Any
-    pinch: Any
     R_palm_hand: Array
     scale: float
+
+    def terms(self, objective: Objective | None = None) -> Terms:
+        """What an objective compares; that of the rig file when left out."""
+        return terms_of(self.section, objective or self.section.objective, f"[hands.{self.side}]")
 
     def positions(self, q: Array) -> Array:
         """`p_palm_link`, (links, 3) [m], at `q`, (n,)."""
@@ -75,19 +80,24 @@ class Hand:
             for j, p in zip(self.link_joints, self.link_points, strict=True)
         ])  # fmt: skip
 
+    def position(self, link: str, q: Array) -> Array:
+        """`p_palm_link` of one link, (3,) [m], at `q`, (n,)."""
+        at: Array = self.positions(q)[self.link_names.index(link)]
+        return at
+
 
 def build_hand(m: Any, section: HandSection, side: str) -> Hand:
     """Build a hand from the robot's compiled `MjModel`, at its home keyframe.
 
     Raises:
         UnknownNameError: A joint, body or link does not exist.
-        RigFileError: A mimic joint follows one that is not driven.
+        RigFileError: A mimic joint follows one that is not driven, or the objective cannot be made.
     """
     where = f"[hands.{side}]"
     tree = build_tree(m)
     names = list(tree.model.names[1:])
     mimic = {**_equalities(m, section.joints), **section.mimic}
-    for name in (*section.joints, *mimic):
+    for name in (*section.joints, *mimic, *section.home, *section.closed):
         if name not in names:
             raise UnknownNameError("joint", name, names, where)
     used = {*section.joints, *mimic}
@@ -97,17 +107,17 @@ def build_hand(m: Any, section: HandSection, side: str) -> Hand:
     E, offset = _reduction(model, section.joints, mimic, where)
     lower, upper = _limits(model, E, offset)
     joints, points, palm = _links(model, m, section, where)
-    order = list(section.links)
     home = np.array([section.home.get(name, 0.0) for name in section.joints])
-    return Hand(
-        side, model, palm, section.joints, mimic, lower, upper,
+    home = np.clip(home, lower, upper)
+    closed = [section.closed.get(n, h) for n, h in zip(section.joints, home, strict=True)]
+    hand = Hand(
+        side, section, model, palm, section.joints, mimic, lower, upper,
         np.full(len(home), section.velocity), np.full(len(home), section.acceleration),
-        np.clip(home, lower, upper), E, offset, joints, points,
-        np.array([[_index(order, n, where) for n in v.robot] for v in section.vectors]),
-        np.array([v.human for v in section.vectors]),
-        np.array([v.pinch for v in section.vectors]),
+        home, np.clip(closed, lower, upper), E, offset, tuple(section.links), joints, points,
         _axes(section, side), section.scale,
     )  # fmt: skip
+    hand.terms()
+    return hand
 
 
 def _equalities(m: Any, driven: tuple[str, ...]) -> dict[str, Mimic]:
@@ -163,12 +173,6 @@ def _links(model: Any, m: Any, section: HandSection, where: str) -> tuple[Any, A
 
 def _frame(model: Any, body: str) -> Any:
     return model.frames[model.getFrameId(body, pin.FrameType.BODY)]
-
-
-def _index(names: list[str], name: str, where: str) -> int:
-    if name not in names:
-        raise UnknownNameError("link", name, names, where)
-    return names.index(name)
 
 
 def _axes(section: HandSection, side: str) -> Array:

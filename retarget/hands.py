@@ -1,51 +1,27 @@
 """Human hand in, finger joints out: one call per tick, within the limits whatever is asked.
 
-The objective is that of vector retargeting (Qin et al., AnyTeleop, 2023): the mean Huber distance
-of scaled human vectors to the robot's, plus a charge on the motion of a tick. It is minimised by
-reweighted Gauss-Newton inside the box of steps of `limits`.
+The objective is the mean Huber distance of scaled human vectors to the robot's, plus a charge on
+the motion of a tick (Qin et al., AnyTeleop, 2023); which vectors, see `handterms`. It is minimised
+by reweighted Gauss-Newton inside the box of steps of `limits`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pinocchio as pin
 from numpy.typing import ArrayLike, NDArray
 
 from retarget.errors import TargetError
 from retarget.frames import Array
+from retarget.handengine import HandConfig, HandEngine, HandState, HandTick
 from retarget.handmodel import Hand
-from retarget.handshape import hand_shape
-from retarget.limits import JointBox
+from retarget.handreference import ReferenceHand
 from retarget.targets import Status
 
-
-@dataclass(frozen=True)
-class HandConfig:
-    """Settings.
-
-    Attributes:
-        iterations: Gauss-Newton iterations per tick.
-        sweeps: Most passes over the joints per iteration.
-        huber_m: Distance from which errors count linearly [m].
-        rest: Charge on the squared motion of a tick [1/rad²].
-        pinch_m: Human tips nearer than this are made to meet [m].
-        release_m: Until they are farther than this [m].
-        pinch_weight: Factor on a vector that pinches.
-    """
-
-    iterations: int = 4
-    sweeps: int = 60
-    huber_m: float = 0.02
-    rest: float = 4e-3
-    pinch_m: float = 0.02
-    release_m: float = 0.03
-    pinch_weight: float = 10.0
+__all__ = ["HandConfig", "HandRetargeter", "HandSolution", "hand_engine"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +31,8 @@ class HandSolution:
     Attributes:
         q: Driven joints, (n,) [rad].
         dq: Their velocities of this tick, (n,) [rad/s].
-        objective: At the tick's last iterate; NaN when nothing was followed.
-        status: `TRACKING`, `HOLD` (nothing asked) or `INVALID` (not a hand: it brakes).
+        objective: Before the tick's last iteration; NaN when nothing was followed.
+        status: `TRACKING`, `HOLD` (nothing asked), `INVALID` (not a hand: it brakes) or `JOINTS`.
         saturation: `Saturation` bits per joint, (n,) uint8.
     """
 
@@ -66,15 +42,44 @@ class HandSolution:
     status: Status
     saturation: NDArray[np.uint8]
 
+    @classmethod
+    def of(cls, tick: HandTick, dt: float) -> HandSolution:
+        """The answer that a tick is."""
+        state, status, bits, value = tick
+        q = state.q
+        q.flags.writeable = False  # the next tick starts from it
+        return cls(q, state.step / dt, value, status, bits)
+
+
+def hand_engine(
+    hand: Hand, dt: float, config: HandConfig, scale: float = 1.0, compiled: bool | None = None
+) -> HandEngine:
+    """The compiled engine; the numpy one where numba is missing or `TELECAP_NO_NUMBA` is set."""
+    if compiled is None:
+        compiled = not os.environ.get("TELECAP_NO_NUMBA")
+    if compiled and importlib.util.find_spec("numba") is not None:
+        from retarget.handcompiled import CompiledHand
+
+        return CompiledHand(hand, dt, config, scale)
+    return ReferenceHand(hand, dt, config, scale)
+
 
 class HandRetargeter:
-    """Follow a human hand with one robot hand."""
+    """Follow a human hand with one robot hand.
+
+    Attributes:
+        hand: The robot's hand.
+        dt: Length of a tick [s].
+        config: Settings.
+    """
 
     def __init__(
         self,
         hand: Hand,
         rate_hz: float = 200.0,
         config: HandConfig | None = None,
+        *,
+        scale: float = 1.0,
         compiled: bool | None = None,
     ) -> None:
         """Follow at `rate_hz` ticks per second.
@@ -83,17 +88,12 @@ class HandRetargeter:
             hand: The robot's hand.
             rate_hz: Ticks per second.
             config: Settings.
+            scale: Of this operator: hand of an average adult / their hand
+                (`calibration.hand_scale`).
             compiled: Use numba; where it is installed and `TELECAP_NO_NUMBA` unset if left out.
         """
         self.hand, self.dt, self.config = hand, 1.0 / rate_hz, config or HandConfig()
-        speeds = hand.velocity_limit, hand.acceleration_limit
-        self._box = JointBox(hand.lower, hand.upper, *speeds, self.dt)
-        self._data = hand.model.createData()
-        self._supports = _supports(hand)
-        self._R_root_hand = hand.T_palm_root[:3, :3].T @ hand.R_palm_hand
-        self._improve = _kernel(compiled)
-        n = len(hand.joint_names)
-        self._work = (np.empty((len(hand.link_points), 3, n)), np.empty((n, n)), np.empty(n))
+        self._engine = hand_engine(hand, self.dt, self.config, scale, compiled)
         self.reset(hand.q_home)
 
     def reset(self, q: ArrayLike) -> None:
@@ -102,72 +102,33 @@ class HandRetargeter:
         Raises:
             TargetError: Wrong length, or not finite.
         """
-        values = np.array(q, dtype=np.float64)
-        if values.shape != self.hand.q_home.shape or not np.isfinite(values).all():
-            raise TargetError(f"q must be {len(self.hand.q_home)} finite numbers, got {q!r}")
-        self._q, self._last = values, np.zeros(len(values))
-        self._pinched = np.zeros(len(self.hand.pairs), dtype=bool)
+        self._state = HandState.rest(hand_posture(self.hand, q), self._engine.terms)
 
     def step(self, joints: Array | None) -> HandSolution:
         """Advance one tick towards a hand, (26, 3) or (25, 3) [m]; None asks for nothing."""
-        low, high = self._box.bounds(self._q, self._last)
-        moved = np.clip(self._box.brake(self._last), low, high)
-        shape = None if joints is None else hand_shape(np.asarray(joints), self.hand.side)
-        status, value = Status.HOLD if joints is None else Status.INVALID, float("nan")
-        if shape is not None:
-            status = Status.TRACKING
-            value = self._follow(shape, moved, np.stack([low, high]))
-        after = self._box.advance(self._q, moved)
-        bits = self._box.saturation(self._last, moved, after)
-        self._q, self._last = after, after - self._q
-        return HandSolution(after.copy(), self._last / self.dt, value, status, bits)
+        return self._answer(self._engine.follow(self._state, joints))
 
-    def _follow(self, shape: Array, moved: Array, bounds: Array) -> float:
-        """Write the tick's step; the objective before the last iteration."""
-        hand, config, value = self.hand, self.config, float("nan")
-        wanted, weights = self._wanted(shape)
-        for _ in range(config.iterations):
-            q = hand.E @ (self._q + moved) + hand.offset
-            J = pin.computeJointJacobians(hand.model, self._data, q)
-            value = self._improve(
-                J, hand.E, self._supports, self._points(), hand.pairs, wanted, weights,
-                config.huber_m, config.rest, moved, bounds, *self._work, config.sweeps,
-            )  # fmt: skip
-        return value
+    def step_joints(self, q_goal: ArrayLike, speed: float = 1.0) -> HandSolution:
+        """Advance one tick towards a posture, (n,), all joints arriving together.
 
-    def _wanted(self, shape: Array) -> tuple[Array, Array]:
-        """Vectors the robot's should be, in the root, (vectors, 3), and their weights."""
-        hand, config = self.hand, self.config
-        vectors = shape[hand.human[:, 1]] - shape[hand.human[:, 0]]
-        lengths = np.sqrt((vectors * vectors).sum(axis=1))
-        threshold = np.where(self._pinched, config.release_m, config.pinch_m)
-        self._pinched = hand.pinch & (lengths < threshold)
-        vectors[self._pinched] = 0.0
-        weights = np.where(self._pinched, config.pinch_weight, 1.0) / len(vectors)
-        return hand.scale * vectors @ self._R_root_hand.T, weights
+        Args:
+            q_goal: Driven joints; clipped to the limits by the way it is reached.
+            speed: Share of the velocity and acceleration limits, 0 to 1.
 
-    def _points(self) -> Array:
-        """Links in the root, (links, 3)."""
-        oMi = self._data.oMi
-        pairs = zip(self.hand.link_joints.tolist(), self.hand.link_points, strict=True)
-        return np.array([oMi[j].act(p) for j, p in pairs])
+        Raises:
+            TargetError: Wrong length, or not finite.
+        """
+        goal = hand_posture(self.hand, q_goal)
+        return self._answer(self._engine.approach(self._state, goal, speed))
+
+    def _answer(self, tick: HandTick) -> HandSolution:
+        self._state = tick.state
+        return HandSolution.of(tick, self.dt)
 
 
-def _supports(hand: Hand) -> Any:
-    """Which joints move a link, (links, nv)."""
-    table = np.zeros((len(hand.link_joints), hand.model.nv), dtype=bool)
-    for k, joint in enumerate(hand.link_joints.tolist()):
-        table[k, [hand.model.joints[j].idx_v for j in hand.model.supports[joint] if j]] = True
-    return table
-
-
-def _kernel(compiled: bool | None) -> Callable[..., float]:
-    if compiled is None:
-        compiled = not os.environ.get("TELECAP_NO_NUMBA")
-    if compiled and importlib.util.find_spec("numba") is not None:
-        from retarget.kernels.hands import hand_step
-
-        return hand_step
-    from retarget.handreference import hand_step as reference
-
-    return reference
+def hand_posture(hand: Hand, q: ArrayLike) -> Array:
+    """A finite (n,) copy. Raises TargetError."""
+    values = np.array(q, dtype=np.float64)
+    if values.shape != hand.q_home.shape or not np.isfinite(values).all():
+        raise TargetError(f"q must be {len(hand.q_home)} finite numbers, got {q!r}")
+    return values

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from retarget.frames import Array
-
-WRIST, INDEX, MIDDLE, LITTLE = 1, 7, 12, 22
-"""Joints of XR_EXT_hand_tracking: the wrist, and the proximal joints of three fingers."""
-_PALM_LENGTH_M = (0.04, 0.16)
-_LONGEST_M = 0.35
+from retarget.kernels.anatomy import (
+    INDEX,
+    LITTLE,
+    LONGEST_M,
+    MIDDLE,
+    NARROWEST_M,
+    PALM_LENGTH_M,
+    WRIST,
+)
 
 
 def with_palm(joints: Array) -> Array:
@@ -36,16 +40,16 @@ def hand_shape(joints: Array, side: str) -> Array | None:
         return None
     points = with_palm(joints)
     points = points - points[WRIST]
+    if float(np.abs(points).max()) > LONGEST_M:
+        return None
     forward, across = points[MIDDLE], points[INDEX] - points[LITTLE]
     length = float(np.linalg.norm(forward))
-    if not _PALM_LENGTH_M[0] < length < _PALM_LENGTH_M[1]:
-        return None
-    if float(np.abs(points).max()) > _LONGEST_M:
+    if not PALM_LENGTH_M[0] < length < PALM_LENGTH_M[1]:
         return None
     forward = forward / length
     across = across - (across @ forward) * forward
     width = float(np.linalg.norm(across))
-    if width < 0.01:
+    if width < NARROWEST_M:
         return None
     across = across / width
     back = np.cross(forward, across) * (1.0 if side == "right" else -1.0)
