@@ -200,14 +200,14 @@ def _reset(
 
 
 def installed_rigs() -> list[Rig]:
-    """Built-in rigs whose models are installed."""
+    """Built-in rigs with arms whose models are installed."""
     found = []
     for name in builtin_rigs():
         try:
             found.append(load_rig(name))
         except RetargetError as error:
             print(f"left out {name}: {error}", file=sys.stderr)
-    return found
+    return [rig for rig in found if rig.joint_names]
 
 
 def soak(

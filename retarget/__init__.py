@@ -5,6 +5,8 @@ from retarget.errors import RetargetError, RigError
 from retarget.filters import FilterConfig, PoseFilter, TargetFilter
 from retarget.gate import PoseGate, PoseGateConfig, Verdict
 from retarget.gripper import Gripper
+from retarget.handengine import HandConfig
+from retarget.hands import HandRetargeter, HandSolution
 from retarget.leader import LeaderMapping
 from retarget.leaderfile import LeaderConfig, LeaderGripper, LeaderJoint
 from retarget.one_euro import OneEuro, OneEuroConfig
@@ -33,6 +35,9 @@ __all__ = [
     "GripperTakeover",
     "Hampel",
     "HampelConfig",
+    "HandConfig",
+    "HandRetargeter",
+    "HandSolution",
     "LeaderConfig",
     "LeaderGripper",
     "LeaderJoint",

@@ -65,9 +65,9 @@ def terms_of(section: HandSection, objective: Objective, where: str) -> Terms:
                 raise UnknownNameError("link", name, links, where)
         if not all(0 <= joint < 26 for joint in human):
             raise RigFileError(f"{where}: human joints are 0 to 25 in OpenXR's order, not {human}")
-    human, robot, kinds, pinches = zip(*rows, strict=True)
-    pairs = [[links.index(start), links.index(end)] for start, end in robot]
-    return Terms(*(np.array(a, dtype=np.intp) for a in (pairs, human, kinds, pinches)))
+    pairs = [[links.index(start), links.index(end)] for _, (start, end), _, _ in rows]
+    columns = (pairs, [row[0] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
+    return Terms(*(np.array(column, dtype=np.intp) for column in columns))
 
 
 _Row = tuple[tuple[int, int], tuple[str, str], int, tuple[int, int]]
@@ -85,7 +85,7 @@ def _vectors(section: HandSection) -> list[_Row]:
 
 
 def _dexpilot(section: HandSection, where: str) -> list[_Row]:
-    tips: Mapping[str, str] = section.tips
+    tips: Mapping[str, str] = {str(finger): link for finger, link in section.tips.items()}
     if "thumb" not in tips or len(tips) < 2:
         raise RigFileError(f"{where}: dexpilot needs the tips of the thumb and of a finger")
     fingers: Sequence[str] = [finger for finger in tips if finger != "thumb"]

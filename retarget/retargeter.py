@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +17,13 @@ from numpy.typing import ArrayLike
 from retarget.engine import Engine, State, Tick
 from retarget.errors import TargetError, TickError
 from retarget.filters import FilterConfig, TargetFilter
+from retarget.fingers import FingerEngines, States
 from retarget.frames import Array
+from retarget.handengine import HandTick
 from retarget.reference import ReferenceEngine
 from retarget.rig import Rig
 from retarget.settings import Collision, PostureConfig, RetargeterConfig
-from retarget.solution import Shape, Solution
+from retarget.solution import NO_HANDS, Shape, Solution
 from retarget.targets import Targets
 
 __all__ = ["PostureConfig", "Retargeter", "RetargeterConfig", "default_engine"]
@@ -58,6 +60,7 @@ class Retargeter:
         iterations: int | None = None,
         collision: Collision | None = None,
         filters: FilterConfig | None = None,
+        hand_scales: Mapping[str, float] | None = None,
     ) -> None:
         """Follow at `rate_hz` ticks per second.
 
@@ -69,6 +72,10 @@ class Retargeter:
             iterations: Replaces the setting of that name.
             collision: Replaces the mode of `config.collision`.
             filters: Conditions the targets of every tick; None takes them as they are.
+            hand_scales: Of this operator, by side: hand of an average adult / their hand.
+
+        Raises:
+            TargetError: A scale is given for a hand that the rig does not have.
         """
         self.rig = rig
         self.dt, self._rate_hz = 1.0 / rate_hz, float(rate_hz)
@@ -77,35 +84,50 @@ class Retargeter:
         self._engine = engine or default_engine(rig, self.dt, self.config)
         self._shape = Shape(self._n, self._rate_hz, tuple(rig.tips))
         self._filter = None if filters is None else TargetFilter(filters, self.dt)
+        self._hand_engines = FingerEngines(rig, self.dt, self.config.hands, hand_scales or {})
         self._start: State | None = None
         self._state = self._rest(rig.q_home, None)
+        self._fingers_start: States = {}
+        self._fingers: States = self._hand_engines.rest({})
 
     @property
     def q(self) -> Array:
         """Joint positions after the last tick, (nq,)."""
         return self._state.x[: self._n].copy()
 
-    def reset(self, q: ArrayLike, grippers: ArrayLike | None = None) -> None:
+    @property
+    def fingers(self) -> Mapping[str, Array]:
+        """Joints of hands after the last tick, by side."""
+        return {side: state.q.copy() for side, state in self._fingers.items()}
+
+    def reset(
+        self,
+        q: ArrayLike,
+        grippers: ArrayLike | None = None,
+        fingers: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
         """Start at rest from `q`, (nq,), kept as it is even outside the limits.
 
         Args:
             q: Joint positions in `rig.joint_names` order [rad or m].
             grippers: Openings in `rig.gripper_names` order; those of home when left out.
+            fingers: Joints of hands by side; those of home when left out.
 
         Raises:
             TargetError: Wrong length, or not finite.
         """
-        self._state = self._rest(q, grippers)
+        state, hands = self._rest(q, grippers), self._hand_engines.rest(fingers or {})
+        self._state, self._fingers = state, hands
         self._start = None
         if self._filter is not None:
             self._filter.reset()
 
     def step(self, targets: Targets) -> Solution:
         """Advance one tick towards `targets`."""
-        self._start = start = self._state
+        self._start, self._fingers_start = self._state, self._fingers
         if self._filter is not None:
             targets = self._filter.apply(targets)
-        return self._answer(self._engine.follow(start, targets))
+        return self._follow(self._start, targets)
 
     def revise(self, targets: Targets) -> Solution:
         """Make the last tick again, from its start, with newer targets.
@@ -117,10 +139,20 @@ class Retargeter:
             raise TickError("revise() makes the last tick again, but none was made since reset()")
         if self._filter is not None:
             raise TickError("revise() cannot be used with filters: they take each tick once")
-        return self._answer(self._engine.follow(self._start, targets))
+        return self._follow(self._start, targets)
+
+    def _follow(self, start: State, targets: Targets) -> Solution:
+        tick = self._engine.follow(start, targets)
+        if not self._hand_engines:
+            return self._answer(tick)
+        return self._answer(tick, self._hand_engines.follow(self._fingers_start, targets))
 
     def step_joints(
-        self, q_goal: ArrayLike, grippers_goal: ArrayLike | None = None, speed: float = 0.3
+        self,
+        q_goal: ArrayLike,
+        grippers_goal: ArrayLike | None = None,
+        speed: float = 0.3,
+        fingers_goal: Mapping[str, ArrayLike] | None = None,
     ) -> Solution:
         """Advance one tick towards a joint posture, all joints arriving together.
 
@@ -129,6 +161,7 @@ class Retargeter:
                 of a mobile base do not move.
             grippers_goal: Openings; held when left out.
             speed: Share of the velocity and acceleration limits, 0 to 1.
+            fingers_goal: Joints of hands by side; they brake when left out.
 
         Raises:
             TargetError: Wrong length, or not finite.
@@ -137,9 +170,11 @@ class Retargeter:
         openings: Sequence[float | None] = [None] * len(self.rig.gripper_names)
         if grippers_goal is not None:
             openings = _vector(grippers_goal, len(openings), "grippers_goal").tolist()
-        self._start = start = self._state
+        self._start, self._fingers_start = start, fingers = self._state, self._fingers
         goal[self.rig.base_joints] = start.x[self.rig.base_joints]
-        return self._answer(self._engine.approach(start, goal, openings, speed))
+        tick = self._engine.approach(start, goal, openings, speed)
+        hands = self._hand_engines.approach(fingers, fingers_goal or {}, speed)
+        return self._answer(tick, hands)
 
     def _rest(self, q: ArrayLike, grippers: ArrayLike | None) -> State:
         names, tips = self.rig.gripper_names, len(self.rig.tips)
@@ -149,9 +184,13 @@ class Retargeter:
         x = np.concatenate([joints, _vector(grippers, len(names), "grippers")])
         return State.rest(x, tips, self._engine.pairs)
 
-    def _answer(self, tick: Tick) -> Solution:
+    def _answer(self, tick: Tick, hands: Mapping[str, HandTick] | None = None) -> Solution:
         self._state, status, saturation, clearance_m = tick
-        return Solution(self._state, status, saturation, clearance_m, self._shape)
+        if not hands:
+            return Solution(self._state, status, saturation, clearance_m, self._shape, NO_HANDS)
+        self._fingers = {side: tick.state for side, tick in hands.items()}
+        answers = self._hand_engines.answers(hands)
+        return Solution(self._state, status, saturation, clearance_m, self._shape, answers)
 
 
 def _changed(

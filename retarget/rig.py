@@ -168,6 +168,27 @@ class Rig:
         )
 
     @functools.cached_property
+    def finger_names(self) -> tuple[str, ...]:
+        """Driven joints of all hands, left before right: the order of finger vectors."""
+        return tuple(n for side in SIDES for n in self._finger_joints(side))
+
+    def _finger_joints(self, side: str) -> tuple[str, ...]:
+        return next((hand.joints for s, hand in self.file.hands.items() if s == side), ())
+
+    @functools.cached_property
+    def finger_slices(self) -> Mapping[str, slice]:
+        """Where each hand's joints are in finger vectors."""
+        sizes = {side: len(self._finger_joints(side)) for side in SIDES}
+        left = sizes["left"]
+        whole = {"left": slice(0, left), "right": slice(left, left + sizes["right"])}
+        return MappingProxyType({side: whole[side] for side in SIDES if sizes[side]})
+
+    @functools.cached_property
+    def fingers_home(self) -> Array:
+        """Home of all fingers, (n_fingers,) [rad]."""
+        return _frozen([q for side in SIDES if side in self.hands for q in self.hands[side].q_home])
+
+    @functools.cached_property
     def collisions(self) -> CollisionModel:
         """Collision geometry of `model` (convex hulls); built on first use."""
         robot = self.compile(scene=False)
@@ -309,8 +330,8 @@ def _check_names(spec: Any, file: RigFile, where: str) -> None:
     for side, arm in file.arms.items():
         if arm.elbow and arm.elbow not in arm.joints:
             raise RigFileError(f"{where}: elbow {arm.elbow!r} is no joint of [arms.{side}]")
-    if not driven:
-        raise RigFileError(f"{where}: no driven joints; [arms.left] or [arms.right] is needed")
+    if not driven and not file.hands:
+        raise RigFileError(f"{where}: no driven joints; [arms.X] or [hands.X] is needed, X = side")
 
 
 def _locked_ids(tree: KinematicTree, driven: tuple[str, ...]) -> list[int]:

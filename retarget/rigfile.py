@@ -92,8 +92,8 @@ class LimitsSection(Section, frozen=True):
         margin: Distance kept from the model's joint stops [rad or m].
     """
 
-    velocity: dict[str, float]
-    acceleration: dict[str, float]
+    velocity: dict[str, float] = msgspec.field(default_factory=dict)
+    acceleration: dict[str, float] = msgspec.field(default_factory=dict)
     margin: float = 0.0
 
 
@@ -207,7 +207,7 @@ class RigFile(Section, frozen=True, kw_only=True):
         model: Where the robot's model is.
         attach: Further models, attached to it in this order.
         base: How the robot drives about, when it does.
-        arms: `left` and/or `right`.
+        arms: `left` and/or `right`; a rig may have hands alone.
         torso: Waist, when it is driven.
         head: Neck, when there is one.
         locked: Joints that are not driven, and where they stay; all others stay at home.
@@ -228,13 +228,13 @@ class RigFile(Section, frozen=True, kw_only=True):
     model: ModelSection
     attach: tuple[AttachSection, ...] = ()
     base: BaseSection | None = None
-    arms: dict[Literal["left", "right"], LimbSection]
+    arms: dict[Literal["left", "right"], LimbSection] = msgspec.field(default_factory=dict)
     torso: TorsoSection | None = None
     head: LimbSection | None = None
     locked: dict[str, float] = msgspec.field(default_factory=dict)
     home: HomeSection = HomeSection()
     posture: dict[str, float] = msgspec.field(default_factory=dict)
-    limits: LimitsSection
+    limits: LimitsSection = msgspec.field(default_factory=LimitsSection)
     grippers: dict[Literal["left", "right"], GripperSection] = msgspec.field(default_factory=dict)
     hands: dict[Literal["left", "right"], HandSection] = msgspec.field(default_factory=dict)
     cameras: tuple[CameraSection, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from retarget.governor import GovernorConfig
+from retarget.handengine import HandConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class RetargeterConfig:
         posture: Drift of redundant joints.
         swivel: How elbows are followed.
         collision: How parts keep off each other.
+        hands: How fingers follow.
     """
 
     wrist_position_cost: float = 1.0
@@ -120,6 +122,7 @@ class RetargeterConfig:
     posture: PostureConfig = field(default_factory=PostureConfig)
     swivel: SwivelConfig = field(default_factory=SwivelConfig)
     collision: CollisionConfig = field(default_factory=CollisionConfig)
+    hands: HandConfig = field(default_factory=HandConfig)
 
     def costs(self, tip: str) -> tuple[float, float]:
         """Cost of a tip's position [cost] / [m] and rotation [cost] / [rad]."""

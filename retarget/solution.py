@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 from retarget.engine import State
 from retarget.frames import Array
+from retarget.hands import HandSolution
 from retarget.targets import Status
+
+NO_HANDS: Mapping[str, HandSolution] = MappingProxyType({})
 
 
 class Shape(NamedTuple):
@@ -36,9 +40,10 @@ class Solution:
         saturation: `Saturation` bits per joint, (nq,) uint8.
         clearance_m: Smallest distance of parts that must not touch [m], at most the distance at
             which they are watched; NaN where none is known.
+        hands: Answers of hands with fingers, by side.
     """
 
-    __slots__ = ("_shape", "_state", "clearance_m", "saturation", "status")
+    __slots__ = ("_shape", "_state", "clearance_m", "hands", "saturation", "status")
 
     def __init__(
         self,
@@ -47,12 +52,14 @@ class Solution:
         saturation: NDArray[np.uint8],
         clearance_m: float,
         shape: Shape,
+        hands: Mapping[str, HandSolution] = NO_HANDS,
     ) -> None:
         self._state = state
         self._shape = shape
         self.status = status
         self.saturation = saturation
         self.clearance_m = clearance_m
+        self.hands = hands
 
     @property
     def q(self) -> Array:

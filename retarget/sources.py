@@ -33,7 +33,9 @@ def missing_packages(file: RigFile) -> tuple[str, ...]:
     absent = [
         source
         for source in (file.model, *file.attach)
-        if source.package and importlib.util.find_spec(source.package) is None
+        if source.package
+        and importlib.util.find_spec(source.package) is None
+        and _data_file(_distribution(source), source.path) is None
     ]
     return tuple(dict.fromkeys(_install_command(source) for source in absent))
 
@@ -52,15 +54,15 @@ def _in_package(rig: str, section: ModelSource) -> Path:
     """Model file among the modules or the data files of an installed package."""
     install = _install_command(section)
     spec = importlib.util.find_spec(section.package)
-    if spec is None:
-        raise MissingModelPackageError(rig, section.package, install)
-    for folder in spec.submodule_search_locations or ():
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
         candidate = Path(folder) / section.path
         if candidate.is_file():
             return candidate
     data_file = _data_file(_distribution(section), section.path)
     if data_file is not None:
         return data_file
+    if spec is None:
+        raise MissingModelPackageError(rig, section.package, install)
     raise ModelFileError(
         f"rig {rig!r}: the package {section.package!r} is installed but has no {section.path!r}; "
         f"another version may have it: {install} --upgrade"

@@ -22,6 +22,7 @@ _KNOWN = {
     "elbows": SIDES,
     "hands": SIDES,
     "grippers": SIDES,
+    "grasps": SIDES,
     "weights": _LIMBS,
     "validity": _LIMBS,
 }
@@ -70,6 +71,8 @@ class Targets:
         hands: Hand joints by side, (26, 3) in OpenXR's order or (25, 3) in WebXR's [m], in any
             frame that moves with the hand or not: only shapes count.
         grippers: Opening by side, 0 closed to 1 open; clipped to that range.
+        grasps: How far a hand with fingers is closed by side, 0 open to 1 closed; clipped. Where
+            `hands` has the side, that counts.
         base_velocity: Of a mobile base: forward, left [m/s], turn to the left [rad/s], (3,).
         weights: Factor on the cost of a tip, by name; 1 where left out.
         validity: Tips, by name, that the tracker vouches for; True where left out. What is not
@@ -85,6 +88,7 @@ class Targets:
     elbows: Mapping[str, Array] = field(default_factory=_nothing)
     hands: Mapping[str, Array] = field(default_factory=_nothing)
     grippers: Mapping[str, float] = field(default_factory=_nothing)
+    grasps: Mapping[str, float] = field(default_factory=_nothing)
     base_velocity: Array | None = None
     weights: Mapping[str, float] = field(default_factory=_nothing)
     validity: Mapping[str, bool] = field(default_factory=_nothing)

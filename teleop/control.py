@@ -6,6 +6,7 @@ the present tick again when a newer pose arrives before the next slot, inside th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from teleop.alignment import ArmGeometry, ClutchMode
 from teleop.control_rows import Row, Stamp, command_row, solution_row, target_row
 from teleop.deviation import DeviationWatch, has_fault
 from teleop.driving import base_velocity
+from teleop.fingering import FingerControl
 from teleop.following import Follower, HandSample, hand_sample, head_sample
 from teleop.motion import SideName
 from teleop.pacing import NS_PER_S, SlotTimes
@@ -73,6 +75,7 @@ class Outputs:
     """What one tick or revision produced.
 
     Attributes:
+        rig: The robot.
         command: `command/requested` row.
         targets: What was asked of the retargeter.
         answer: Its answer.
@@ -80,6 +83,7 @@ class Outputs:
         events: (kind, data) pairs for `events/control`.
     """
 
+    rig: Rig
     command: Row
     targets: Targets
     answer: Solution
@@ -94,7 +98,7 @@ class Outputs:
     @property
     def solution(self) -> Row:
         """A new `solution` row; `t_solve_ns` is left to the caller, who has a clock."""
-        return solution_row(self.answer, self.stamp)
+        return solution_row(self.rig, self.answer, self.stamp)
 
 
 class ControlCore:
@@ -116,6 +120,8 @@ class ControlCore:
         self._engage_count: dict[str, int] = {}
         self._started = False
         self._grippers: Array = np.ones(len(rig.gripper_names))
+        self._finger_control = FingerControl(rig)
+        self._fingers: Mapping[str, Array] = dict(self._finger_control.home)
         self._q: Array = rig.q_home
         self._dq: Array = np.zeros(len(rig.joint_names))
         self._tick = -1
@@ -210,6 +216,7 @@ class ControlCore:
         if not self._started:
             # not where they are: a gripper that holds something is driven beyond it
             self._grippers = np.clip(state["gripper_command"], 0.0, 1.0)
+            self._fingers = self._finger_control.measured(state)
             self._rebase(state)
             self._started = True
             return True
@@ -227,8 +234,8 @@ class ControlCore:
         self._rebase(state)
 
     def _rebase(self, state: np.void) -> None:
-        """Continue from where the robot is; grippers keep their grip, clutches close again."""
-        self._retargeter.reset(state["position"], self._grippers)
+        """Continue from where the robot is; hands keep their grip, clutches close again."""
+        self._retargeter.reset(state["position"], self._grippers, self._fingers)
         self._q, self._dq = self._retargeter.q, np.zeros_like(self._dq)
         self._watch.restart()
         self._release_all()
@@ -310,7 +317,9 @@ class ControlCore:
 
     def _opening(self, tip: str) -> float:
         names, side = self.rig.gripper_names, tip.removesuffix("_wrist")
-        return float(self._grippers[names.index(side)]) if side in names else 1.0
+        if side in names:
+            return float(self._grippers[names.index(side)])
+        return 1.0 - self._finger_control.grasp(side, self._fingers)
 
     def _update_followers(self) -> bool:
         shown_ns = self._slots.before_ns
@@ -335,12 +344,13 @@ class ControlCore:
             follower.aim(self._slots.now_ns)
         followers = [self._followers.get(tip) for tip in TIPS]
         left, right, head = (None if f is None else f.target for f in followers)
-        openings = {
-            side: f.opening
-            for side, f in zip(SIDES, followers[:2], strict=True)
-            if f is not None and f.opening is not None
-        }
-        return Targets(left, right, head, grippers=openings, base_velocity=self._driven())
+        by_side = {s: f for s, f in zip(SIDES, followers[:2], strict=True) if f is not None}
+        openings = {s: f.opening for s, f in by_side.items() if f.opening is not None}
+        hands, grasps = self._finger_control.asked(by_side, self._frame)
+        driven = self._driven()
+        return Targets(
+            left, right, head, hands=hands, grippers=openings, grasps=grasps, base_velocity=driven
+        )
 
     def _driven(self) -> Array | None:
         """Velocity asked of a mobile base: only while a hand holds a deadman."""
@@ -352,7 +362,9 @@ class ControlCore:
     # ------------------------------------------------------------------- home
     def _go_home(self, home_count: int) -> Solution:
         openings = np.array([self.rig.grippers[s].home for s in self.rig.gripper_names])
-        solution = self._retargeter.step_joints(self.rig.q_home, openings, self.config.homing_speed)
+        solution = self._retargeter.step_joints(
+            self.rig.q_home, openings, self.config.homing_speed, self._finger_control.home
+        )
         off = float(np.abs(solution.q - self.rig.home_from(solution.q)).max())
         still = float(np.abs(solution.dq).max()) <= self.config.rest_rad_s
         if off <= self.config.home_rad and still and self._homed != home_count:
@@ -363,6 +375,7 @@ class ControlCore:
     # ---------------------------------------------------------------- outputs
     def _outputs(self, targets: Targets, solution: Solution, now_ns: int) -> Outputs:
         self._grippers, self._q, self._dq = solution.grippers, solution.q, solution.dq
+        self._fingers = {side: hand.q for side, hand in solution.hands.items()}
         following = any(f.following for f in self._followers.values())
         frame = self._frame if following else None
         first_use = frame is not None and not self._frame_used
@@ -371,4 +384,4 @@ class ControlCore:
         stamp = Stamp(now_ns, self._tick, self._revision, int(seq))
         events, self._events = tuple(self._events), []
         command = command_row(self.rig, solution, stamp, int(t_receive_ns), bool(first_use))
-        return Outputs(command, targets, solution, stamp, events)
+        return Outputs(self.rig, command, targets, solution, stamp, events)

@@ -20,7 +20,7 @@ import numpy as np
 
 from teleop.errors import TeleopError
 
-NOT_MEMORY = frozenset({"rig", "config", "_engine"})
+NOT_MEMORY = frozenset({"rig", "config", "_engine", "_hand_engines", "_finger_control"})
 """Attributes that are made anew from the rig and the settings."""
 PACKAGES = ("retarget.", "teleop.")
 _SEQUENCES: dict[str, Any] = {"tuple": tuple, "list": list, "deque": deque}

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from retarget import Rig, Solution, Targets
 from retarget.frames import matrix_to_pose
 from retarget.targets import TIPS
-from teleop.samples import SIDES, command_dtype, solution_dtype, target_dtype
+from teleop.samples import SIDES, command_dtype, row_sizes, solution_dtype, target_dtype
 
 Row = npt.NDArray[np.void]
 _target_dtype = functools.cache(target_dtype)
 _solution_dtype = functools.cache(solution_dtype)
 _command_dtype = functools.cache(command_dtype)
+TRACKED, GRASPED = 1, 2
+"""What was asked of a hand's fingers."""
 IDENTITY_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -55,16 +57,24 @@ def target_row(targets: Targets, stamp: Stamp) -> Row:
     for i, side in enumerate(SIDES):
         opening = targets.grippers.get(side)
         row["gripper"][i] = np.nan if opening is None else opening
+        grasp = targets.grasps.get(side)
+        row["grasp"][i] = np.nan if grasp is None else grasp
+        row["fingers"][i] = GRASPED if grasp is not None else 0
+        if targets.hand(side) is not None:
+            row["fingers"][i] = TRACKED
     return stamp.put(row)
 
 
-def solution_row(solution: Solution, stamp: Stamp) -> Row:
+def solution_row(rig: Rig, solution: Solution, stamp: Stamp) -> Row:
     """`solution`: residuals are NaN for tips that were not asked."""
-    row = np.zeros((), _solution_dtype(len(solution.q)))
+    row = np.zeros((), _solution_dtype(len(rig.joint_names), len(rig.finger_names)))
     row["position"], row["velocity"] = solution.q, solution.dq
     row["status"], row["saturation"] = int(solution.status), solution.saturation
     row["residual"] = _residuals(solution.residuals)
     row["clearance_m"] = solution.clearance_m
+    _put_fingers(rig, solution, row)
+    for side, hand in solution.hands.items():
+        row["finger_saturation"][rig.finger_slices[side]] = hand.saturation
     return stamp.put(row)
 
 
@@ -76,9 +86,16 @@ def command_row(
     rig: Rig, solution: Solution, stamp: Stamp, t_operator_receive_ns: int, first_use: bool
 ) -> Row:
     """`command/requested`."""
-    row = np.zeros((), _command_dtype(len(rig.joint_names), len(rig.gripper_names)))
+    row = np.zeros((), _command_dtype(*row_sizes(rig)))
     row["position"], row["velocity"] = solution.q, solution.dq
     row["gripper"] = solution.grippers
+    _put_fingers(rig, solution, row)
     row["t_operator_receive_ns"] = t_operator_receive_ns
     row["first_use"] = first_use
     return stamp.put(row)
+
+
+def _put_fingers(rig: Rig, solution: Solution, row: Row) -> None:
+    for side, hand in solution.hands.items():
+        where = rig.finger_slices[side]
+        row["finger"][where], row["finger_velocity"][where] = hand.q, hand.dq

@@ -14,7 +14,7 @@ from retarget import Rig, Saturation, load_rig
 from retarget.errors import RetargetError
 from retarget.frames import log3
 from teleop.offline import Call, OfflineTake
-from teleop.samples import command_dtype
+from teleop.samples import command_dtype, row_sizes
 
 Array = npt.NDArray[np.float64]
 TIP_RATE_HZ = 50
@@ -71,7 +71,7 @@ def compare(episode: Episode, take: OfflineTake, calls: Sequence[Call]) -> Diffe
     offline = commands(take.rig, [call for _, call in pairs])
     differs = np.zeros(len(rows), bool)
     if take.same_rig:
-        for name in ("position", "velocity", "gripper"):
+        for name in _asked(rows):
             differs |= (rows[name] != offline[name]).any(axis=1)
     answered = sum(bool(call.row["answered"]) for call in calls)
     missing = len(made) - len(pairs) + abs(answered - len(made))
@@ -94,10 +94,16 @@ def compare(episode: Episode, take: OfflineTake, calls: Sequence[Call]) -> Diffe
     return found
 
 
+def _asked(rows: npt.NDArray[np.void]) -> list[str]:
+    """Fields that ask something of the robot."""
+    every = ("position", "velocity", "gripper", "finger", "finger_velocity")
+    return [name for name in every if name in (rows.dtype.names or ())]
+
+
 def commands(rig: Rig, calls: Sequence[Call]) -> npt.NDArray[np.void]:
     """`command/requested` rows of calls that gave one; `t_ns` is when each call was made."""
     rows = [call.outputs.command for call in calls if call.outputs is not None]
-    return np.array(rows, command_dtype(len(rig.joint_names), len(rig.gripper_names)))
+    return np.array(rows, command_dtype(*row_sizes(rig)))
 
 
 def _matches(recorded: npt.NDArray[np.void], made: Sequence[Call]) -> list[int]:

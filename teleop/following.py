@@ -18,6 +18,8 @@ Array = npt.NDArray[np.float64]
 Side = Literal["left", "right"]
 
 LEFT_CONTROLLER, RIGHT_CONTROLLER, LEFT_HAND, RIGHT_HAND, HEAD = 2, 4, 8, 16, 1
+CONTROLLER_BITS = {"left": LEFT_CONTROLLER, "right": RIGHT_CONTROLLER}
+HAND_BITS = {"left": LEFT_HAND, "right": RIGHT_HAND}
 PALM, THUMB_TIP, INDEX_TIP = 0, 5, 10
 """XrHandJointEXT indices."""
 # as ints: IntFlag's operators are slow

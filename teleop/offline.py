@@ -21,7 +21,7 @@ from teleop.control_memory import read, recall, unpack
 from teleop.errors import TeleopError
 from teleop.hmd.recorded import operator_frames
 from teleop.protocol import empty_frame
-from teleop.samples import MEMORY, robot_state_dtype
+from teleop.samples import MEMORY, robot_state_dtype, row_sizes
 from teleop.settings_keys import SettingError, changed
 
 INPUTS = "control/input"
@@ -118,8 +118,9 @@ class OfflineTake:
         if self.as_recorded:
             return _Controlled(core)
         if self.same_rig and state is not None:
-            return _OnIdealRobot(core, state["position"], state["gripper_command"])
-        return _OnIdealRobot(core, rig.q_home, [rig.grippers[s].home for s in rig.gripper_names])
+            fingers = state["finger"] if rig.finger_names else ()
+            return _OnIdealRobot(core, state["position"], state["gripper_command"], fingers)
+        return _OnIdealRobot(core, *_home(rig))
 
 
 class _Controlled:
@@ -150,20 +151,19 @@ class _Controlled:
 class _OnIdealRobot(_Controlled):
     """The same with a robot that is where it was last told to be, since it was never built."""
 
-    def __init__(self, core: ControlCore, q: Any, grippers: Any) -> None:
+    def __init__(self, core: ControlCore, q: Any, grippers: Any, fingers: Any) -> None:
         super().__init__(core)
-        dtype = robot_state_dtype(len(core.rig.joint_names), len(core.rig.gripper_names))
-        self._state: np.void = np.zeros(1, dtype)[0]
-        self._put(q, grippers)
+        self._state: np.void = np.zeros(1, robot_state_dtype(*row_sizes(core.rig)))[0]
+        self._put(q, grippers, fingers)
 
     def call(self, row: np.void, rows: _InputRows) -> Outputs | None:
         """Make one call again and follow its command."""
         if row["restarted"]:
-            rig = self._core.rig
-            self._put(rig.q_home, [rig.grippers[s].home for s in rig.gripper_names])
+            self._put(*_home(self._core.rig))
         outputs = super().call(row, rows)
         if outputs is not None:
-            self._put(outputs.answer.q, outputs.answer.grippers)
+            answer = outputs.answer
+            self._put(answer.q, answer.grippers, outputs.command["finger"] if answer.hands else ())
         return outputs
 
     def state(self, row: np.void, rows: _InputRows) -> np.void | None:
@@ -174,9 +174,16 @@ class _OnIdealRobot(_Controlled):
         self._state["t_ns"] = row["t_state_ns"]
         return self._state
 
-    def _put(self, q: Any, grippers: Any) -> None:
+    def _put(self, q: Any, grippers: Any, fingers: Any) -> None:
         self._state["position"] = q
         self._state["gripper"] = self._state["gripper_command"] = grippers
+        if len(fingers):
+            self._state["finger"] = fingers
+
+
+def _home(rig: Rig) -> tuple[Any, Any, Any]:
+    """Joints, grippers and fingers at home."""
+    return rig.q_home, [rig.grippers[s].home for s in rig.gripper_names], rig.fingers_home
 
 
 class _InputRows:

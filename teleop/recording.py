@@ -29,6 +29,7 @@ POSE_ATTRIBUTES: dict[str, Any] = {
 STAGE = {"frame": "stage (y up, -z forward)"}
 ROBOT = {"frame": "robot root (z up, x forward)"}
 CLOCK = {"unit": "ns", "clock": "host monotonic"}
+SATURATION_BITS = "1 position, 2 velocity, 4 acceleration"
 DEVICE_CLOCK = {"unit": "ns", "clock": "device"}
 
 _Plan = tuple[str, str, np.dtype[np.void], float, dict[str, dict[str, Any]]]
@@ -68,18 +69,35 @@ class Channel:
     depth: int
 
 
+def _finger_fields(rig: Rig, saturation: str = "") -> dict[str, dict[str, Any]]:
+    """Attributes of the joints of hands; none for a rig without."""
+    names = list(rig.finger_names)
+    if not names:
+        return {}
+    fields: dict[str, dict[str, Any]] = {
+        "finger": {"names": names, "unit": "rad"},
+        "finger_velocity": {"names": names, "unit": "rad/s"},
+    }
+    if saturation:
+        fields[saturation] = {"names": names, "bits": SATURATION_BITS}
+    return fields
+
+
 def rig_channels(rig: Rig) -> list[Channel]:
     """Channels of everything that is recorded row by row for this rig."""
-    n, g = len(rig.joint_names), len(rig.gripper_names)
+    sizes = samples.row_sizes(rig)
+    commands = samples.command_dtype(*sizes)
     rate_hz = float(state_rate_hz(rig))
     joints = {"names": list(rig.joint_names), "unit": "rad"}
     rates = {"names": list(rig.joint_names), "unit": "rad/s"}
     grippers = {"names": list(rig.gripper_names), "unit": "1", "range": "0 closed, 1 open"}
+    fingers = _finger_fields(rig)
     command: dict[str, dict[str, Any]] = {
         "position": joints,
         "velocity": rates,
         "gripper": grippers,
         "t_ns": CLOCK,
+        **fingers,
     }
     pose = {**POSE_ATTRIBUTES, **ROBOT}
     tips = ["left_wrist", "right_wrist", "head"]
@@ -89,7 +107,7 @@ def rig_channels(rig: Rig) -> list[Channel]:
         (
             "robot/state",
             "state",
-            samples.robot_state_dtype(n, g),
+            samples.robot_state_dtype(*sizes),
             rate_hz,
             {
                 "position": joints,
@@ -101,10 +119,11 @@ def rig_channels(rig: Rig) -> list[Channel]:
                 "status": {"bits": {b.name: int(b) for b in samples.RobotStatus}},
                 "t_ns": CLOCK,
                 "t_device_ns": DEVICE_CLOCK,
+                **fingers,
             },
         ),
-        ("command/requested", "command/requested", samples.command_dtype(n, g), ON_CHANGE, command),
-        ("command/sent", "command/sent", samples.command_dtype(n, g), ON_CHANGE, command),
+        ("command/requested", "command/requested", commands, ON_CHANGE, command),
+        ("command/sent", "command/sent", commands, ON_CHANGE, command),
         (
             "target",
             "target",
@@ -117,12 +136,17 @@ def rig_channels(rig: Rig) -> list[Channel]:
                 "valid": {"names": tips},
                 "t_ns": CLOCK,
                 "gripper": {"names": ["left", "right"], "unit": "1"},
+                "fingers": {
+                    "names": ["left", "right"],
+                    "enum": {"nothing": 0, "hand": 1, "grasp": 2},
+                },
+                "grasp": {"names": ["left", "right"], "unit": "1", "range": "0 open, 1 closed"},
             },
         ),
         (
             "solution",
             "solution",
-            samples.solution_dtype(n),
+            samples.solution_dtype(sizes[0], sizes[2]),
             ON_CHANGE,
             {
                 "position": joints,
@@ -130,9 +154,10 @@ def rig_channels(rig: Rig) -> list[Channel]:
                 "residual": {"names": tips, "unit": "m, rad"},
                 "saturation": {
                     "names": list(rig.joint_names),
-                    "bits": "1 position, 2 velocity, 4 acceleration",
+                    "bits": SATURATION_BITS,
                 },
                 "clearance_m": {"unit": "m"},
+                **_finger_fields(rig, "finger_saturation"),
                 "status": {"enum": {v.name: int(v) for v in Status}},
                 "t_ns": CLOCK,
             },

@@ -9,8 +9,12 @@ b in a. Operator poses are in OpenXR STAGE (y up, -z forward); robot poses in th
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:  # clients know rows, but no robots
+    from retarget import Rig
 
 POSE = (np.float64, (7,))
 N_HAND_JOINTS = 26
@@ -147,7 +151,20 @@ CAMERA_HEADER = np.dtype(
 """Head of a `camera/<name>` message; the encoded picture follows."""
 
 
-def robot_state_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
+def row_sizes(rig: Rig) -> tuple[int, int, int]:
+    """Joints, grippers and fingers of a rig: the arguments of the layouts below."""
+    return len(rig.joint_names), len(rig.gripper_names), len(rig.finger_names)
+
+
+def _fingers(n_fingers: int) -> list[Any]:
+    """Fields of the joints of hands, in `rig.finger_names` order; none where there are none."""
+    if not n_fingers:
+        return []
+    size = (np.float64, (n_fingers,))
+    return [("finger", *size), ("finger_velocity", *size)]
+
+
+def robot_state_dtype(n_joints: int, n_grippers: int, n_fingers: int = 0) -> np.dtype[np.void]:
     """Topic `robot/state`: joints in `rig.joint_names` order, grippers in `rig.gripper_names`.
 
     Positions in rad or m, velocities in rad/s or m/s, efforts in N m or N, gripper openings 0..1.
@@ -163,6 +180,7 @@ def robot_state_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
             ("gripper", np.float64, (n_grippers,)),
             ("gripper_effort", np.float64, (n_grippers,)),
             ("gripper_command", np.float64, (n_grippers,)),  # where they are being driven
+            *_fingers(n_fingers),
             ("status", np.uint32),  # RobotStatus
         ]
     )
@@ -179,7 +197,7 @@ class RobotStatus(IntFlag):
     """The last command was refused (not finite, or too far from the measured state)."""
 
 
-def command_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
+def command_dtype(n_joints: int, n_grippers: int, n_fingers: int = 0) -> np.dtype[np.void]:
     """Topics `command/requested` (control to robot) and `command/sent` (robot, as applied)."""
     return np.dtype(
         [
@@ -192,6 +210,7 @@ def command_dtype(n_joints: int, n_grippers: int) -> np.dtype[np.void]:
             ("position", np.float64, (n_joints,)),
             ("velocity", np.float64, (n_joints,)),
             ("gripper", np.float64, (n_grippers,)),
+            *_fingers(n_fingers),
         ]
     )
 
@@ -209,11 +228,13 @@ def target_dtype() -> np.dtype[np.void]:
             ("T_robot_right_wrist", *POSE),
             ("T_robot_head", *POSE),
             ("gripper", np.float64, (2,)),  # asked opening left, right; NaN where not asked
+            ("fingers", np.uint8, (2,)),  # asked of hands: 0 nothing, 1 hand tracking, 2 a grasp
+            ("grasp", np.float64, (2,)),  # that grasp, 0 open to 1 closed; NaN where not asked
         ]
     )
 
 
-def solution_dtype(n_joints: int) -> np.dtype[np.void]:
+def solution_dtype(n_joints: int, n_fingers: int = 0) -> np.dtype[np.void]:
     """Topic `solution`: the retargeter's answer and how well it could follow."""
     return np.dtype(
         [
@@ -227,6 +248,8 @@ def solution_dtype(n_joints: int) -> np.dtype[np.void]:
             ("residual", np.float64, (3, 2)),  # per target: position [m], rotation [rad]
             ("saturation", np.uint8, (n_joints,)),  # bits: 1 position, 2 velocity, 4 acceleration
             ("clearance_m", np.float64),  # NaN where not computed
+            *_fingers(n_fingers),
+            *([("finger_saturation", np.uint8, (n_fingers,))] if n_fingers else []),
             ("t_solve_ns", np.int64),  # time spent in the solver
         ]
     )

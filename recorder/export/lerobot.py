@@ -181,7 +181,7 @@ def _shared_signature(episodes: Sequence[Episode], cameras: Sequence[str] | None
     first = signature(episodes[0], cameras)
     for episode in episodes[1:]:
         other = signature(episode, cameras)
-        for what in ("joints", "grippers", "cameras"):
+        for what in ("joints", "grippers", "fingers", "cameras"):
             ours, theirs = getattr(first, what), getattr(other, what)
             if ours != theirs:
                 raise MixedEpisodesError(what, (episodes[0].id, ours), (episode.id, theirs))

@@ -28,7 +28,8 @@ PAUSED = 3
 Action = Literal["requested", "sent", "measured"]
 COMMANDS: Mapping[str, str] = {"requested": "command/requested", "sent": "command/sent"}
 _NS = 1_000_000_000
-_UNNAMED = {"position": "joint", "gripper": "gripper"}
+_UNNAMED = {"position": "joint", "gripper": "gripper", "finger": "finger"}
+"""Fields of state and action in the order of the columns, and what nameless ones are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,20 @@ class Signature:
     Attributes:
         joints: Names of the driven joints, order of the columns.
         grippers: Names of the grippers; their openings (1 open) follow the joints.
+        fingers: Names of the joints of hands; they come last.
         cameras: Per camera width and height [px].
     """
 
     joints: tuple[str, ...]
     grippers: tuple[str, ...]
     cameras: tuple[tuple[str, tuple[int, int]], ...]
+    fingers: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of state and action."""
-        return [*self.joints, *(n if "gripper" in n else f"{n}_gripper" for n in self.grippers)]
+        grippers = (n if "gripper" in n else f"{n}_gripper" for n in self.grippers)
+        return [*self.joints, *grippers, *self.fingers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class EpisodePlan:
 
     Attributes:
         t_ns: Instants on the host clock, `(n,)`; without those inside pauses.
-        state: Measured joint positions and gripper openings, `(n, k)` float32.
+        state: Measured joint positions, gripper openings and fingers, `(n, k)` float32.
         action: Same columns, what the robot was asked to do, `(n, k)` float32.
         pictures: Per camera the index of each row's picture, `(n,)`.
         valid: Whether every source was within the tolerance, `(n,)`.
@@ -105,6 +109,7 @@ def signature(episode: Episode, cameras: Sequence[str] | None) -> Signature:
         joints=_names(state, "position"),
         grippers=_names(state, "gripper") if "gripper" in state else (),
         cameras=tuple((spec.name, (spec.width, spec.height)) for spec in specs),
+        fingers=_names(state, "finger") if "finger" in state else (),
     )
 
 
@@ -232,7 +237,7 @@ def _stream(episode: Episode, name: str) -> Stream:
 
 
 def _fields(stream: Stream) -> tuple[str, ...]:
-    return ("position", "gripper") if "gripper" in stream else ("position",)
+    return tuple(name for name in _UNNAMED if name in stream)
 
 
 def _names(stream: Stream, field: str) -> tuple[str, ...]:
@@ -242,10 +247,11 @@ def _names(stream: Stream, field: str) -> tuple[str, ...]:
 
 
 def _columns(aligned: Aligned, stream: Stream, shared: Signature) -> NDArray[np.float32]:
-    """Joint positions, then gripper openings, in the order of the signature, `(n, k)`."""
+    """Joints, gripper openings, then fingers, in the order of the signature, `(n, k)`."""
     values, n = aligned.values[stream.name], len(aligned)
     parts = []
-    for field, wanted in (("position", shared.joints), ("gripper", shared.grippers)):
+    every = (shared.joints, shared.grippers, shared.fingers)
+    for field, wanted in zip(_UNNAMED, every, strict=True):
         if not wanted:
             continue
         existing = _names(stream, field) if field in stream else ()

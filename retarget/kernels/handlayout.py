@@ -15,7 +15,7 @@ HAND_SIZES = 4
 
 
 @jit
-def cut_hand(floats: Array, ints: NDArray[Any]) -> Any:
+def cut_hand(floats: Array, ints: NDArray[Any]) -> Any:  # noqa: PLR0915 (a list of arrays)
     """The arrays in the buffers, in groups.
 
     `ints` begins with the numbers of driven joints, joints of the tree with its root, links, and

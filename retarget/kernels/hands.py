@@ -1,4 +1,4 @@
-"""A hand's whole tick in one call; see `retarget.hands` and `retarget.handshape` for the reasons."""
+"""A hand's whole tick in one call; see `retarget.hands` and `handshape` for the reasons."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ def write_row(
 def linearise_hand(tree: Any, hand: Any, terms: Any, settings: Array, work: Any) -> float:
     """Write the reweighted normal equations, `H` (lower half) and `g`, at `step`; the objective."""
     J, pairs = tree[6], terms[0]
-    step, placed, wanted, weights, row, H, g = work[3], *work[5:11]
+    step, placed, wanted, weights = work[3], work[5], work[6], work[7]
+    row, H, g = work[8], work[9], work[10]
     touched, mark = work[11], work[12]
     huber, rest = settings[0], settings[1]
     n, value = len(step), 0.0

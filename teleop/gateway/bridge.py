@@ -24,8 +24,7 @@ class BusBridge:
 
     Args:
         bus: Bus of the process; its subscribers are made in the thread that reads them.
-        n_joints: Driven joints of the rig.
-        n_grippers: Grippers of the rig.
+        sizes: Joints, grippers and fingers of the rig.
         cameras: Camera names.
         qpos_dtype: Layout of `sim/qpos`, None without a simulation.
         deliver: Called in that thread with each batch.
@@ -34,19 +33,18 @@ class BusBridge:
     def __init__(
         self,
         bus: Bus,
-        n_joints: int,
-        n_grippers: int,
+        sizes: tuple[int, int, int],
         cameras: Sequence[str],
         qpos_dtype: np.dtype[np.void] | None,
         deliver: Callable[[Heard], None],
     ) -> None:
-        state = samples.robot_state_dtype(n_joints, n_grippers)
-        command = samples.command_dtype(n_joints, n_grippers)
+        state, command = samples.robot_state_dtype(*sizes), samples.command_dtype(*sizes)
+        solution = samples.solution_dtype(sizes[0], sizes[2])
         self._deliver = deliver
         self._cameras = {c: bus.subscriber(f"camera/{c}", None, depth=4) for c in cameras}
         self._recorder = bus.subscriber("recorder/status", None, depth=8)
         self._robot = bus.subscriber("robot/state", state, depth=64)
-        self._solution = bus.subscriber("solution", samples.solution_dtype(n_joints), depth=64)
+        self._solution = bus.subscriber("solution", solution, depth=64)
         self._commands = bus.subscriber("command/requested", command, depth=256)
         self._control = bus.subscriber("events/control", None)
         self._qpos = bus.subscriber("sim/qpos", qpos_dtype, depth=64) if qpos_dtype else None

@@ -26,6 +26,7 @@ from teleop.samples import (
     Tracking,
     command_dtype,
     robot_state_dtype,
+    row_sizes,
     solution_dtype,
     target_dtype,
 )
@@ -44,7 +45,7 @@ class ControlProcess:
     def __init__(self, process: Process) -> None:
         config, bus = process.config, process.bus
         rig = load_rig(config.rig)
-        n, g = len(rig.joint_names), len(rig.gripper_names)
+        n, g, f = row_sizes(rig)
         self._process = process
         control = ControlConfig(
             rate_hz=config.control_rate_hz, filters=FilterConfig(), grip=grip_of(rig)
@@ -53,11 +54,11 @@ class ControlProcess:
         self._core = ControlCore(rig, control)
         self._frames = bus.subscriber("operator/frame", OPERATOR_FRAME, depth=8)
         self._session = bus.subscriber("session/state", SESSION_STATE, depth=16)
-        self._state = bus.subscriber("robot/state", robot_state_dtype(n, g), depth=8)
+        self._state = bus.subscriber("robot/state", robot_state_dtype(n, g, f), depth=8)
         self._robot_events = bus.subscriber("events/robot", None)
         self._target = bus.publisher("target", target_dtype())
-        self._solution = bus.publisher("solution", solution_dtype(n))
-        self._command = bus.publisher("command/requested", command_dtype(n, g))
+        self._solution = bus.publisher("solution", solution_dtype(n, f))
+        self._command = bus.publisher("command/requested", command_dtype(n, g, f))
         self._inputs = bus.publisher("control/input", CONTROL_INPUT)
         self._log = CallLog(self._core)
         self._waiter = bus.waiter([self._frames])
@@ -137,7 +138,7 @@ def _newest(subscriber: Subscriber) -> np.void | None:
 def _warm_up(core: ControlCore) -> None:
     """Compile kernels and touch memory before the first real tick, on a core to throw away."""
     rig = core.rig
-    state = np.zeros(1, robot_state_dtype(len(rig.joint_names), len(rig.gripper_names)))[0]
+    state = np.zeros(1, robot_state_dtype(*row_sizes(rig)))[0]
     state["position"], state["gripper_command"] = rig.q_home, 1.0
     session, frame = np.zeros(1, SESSION_STATE)[0], np.zeros(1, OPERATOR_FRAME)[0]
     session["motion"], session["engaged"], session["engage_count"] = Motion.ENGAGED, True, 1

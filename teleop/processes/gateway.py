@@ -36,7 +36,7 @@ from teleop.gateway.topics import Heard, Outputs
 from teleop.pedals import pedal_bindings, pedal_section
 from teleop.processes.loop import Process
 from teleop.protocol import RigInfo, StreamInfo
-from teleop.samples import OPERATOR_FRAME, SESSION_STATE
+from teleop.samples import OPERATOR_FRAME, SESSION_STATE, row_sizes
 from teleop.scheduling import request_scheduling
 from teleop.session import Session
 
@@ -67,8 +67,7 @@ class Gateway:
         self.hub = self._hub(rig, list(cameras), _outputs(process))
         self.bridge = BusBridge(
             process.bus,
-            len(rig.joint_names),
-            len(rig.gripper_names),
+            row_sizes(rig),
             [camera.name for camera in cameras],
             None if self.scene is None else self.scene.dtype,
             self._deliver,

@@ -21,6 +21,7 @@ from teleop.samples import (
     Motion,
     command_dtype,
     robot_state_dtype,
+    row_sizes,
     sim_qpos_dtype,
 )
 
@@ -39,7 +40,7 @@ class RobotProcess:
         config, bus = process.config, process.bus
         rig = load_rig(config.rig)
         adapter = make_robot(rig, seed=config.seed)
-        n, g = len(rig.joint_names), len(rig.gripper_names)
+        n, g, f = row_sizes(rig)
         self._process = process
         upsampling = upsampling_of(rig)
         upsampler = None
@@ -47,11 +48,11 @@ class RobotProcess:
             upsampler = Upsampler(rig, config.control_rate_hz, upsampling)
         self._driver = RobotDriver(rig, adapter, upsampler=upsampler)
         self._simulated = adapter if isinstance(adapter, SimulatedRobot) else None
-        self._commands = bus.subscriber("command/requested", command_dtype(n, g), depth=16)
+        self._commands = bus.subscriber("command/requested", command_dtype(n, g, f), depth=16)
         self._session = bus.subscriber("session/state", SESSION_STATE, depth=16)
         self._requests = bus.subscriber("robot/request", None)
-        self._state = bus.publisher("robot/state", robot_state_dtype(n, g))
-        self._sent = bus.publisher("command/sent", command_dtype(n, g))
+        self._state = bus.publisher("robot/state", robot_state_dtype(n, g, f))
+        self._sent = bus.publisher("command/sent", command_dtype(n, g, f))
         # physics moves in slots only: a command that wakes a simulated robot gains nothing
         self._waiter = None if self._simulated is not None else bus.waiter([self._commands])
         if self._simulated is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +18,10 @@ ENTRY_POINT_GROUP = "telecap.robots"
 DEFAULT_RATE_HZ = 500
 
 
+def _none() -> Array:
+    return np.zeros(0)
+
+
 class RobotError(TeleopError):
     """A robot adapter cannot be found or started, or does not know a request."""
 
@@ -30,11 +34,15 @@ class JointCommand:
         position: (n_joints,) in `rig.joint_names` order [rad or m].
         velocity: (n_joints,) [rad/s or m/s].
         gripper: (n_grippers,) openings, 0 closed to 1 open.
+        finger: (n_fingers,) in `rig.finger_names` order [rad].
+        finger_velocity: (n_fingers,) [rad/s].
     """
 
     position: Array
     velocity: Array
     gripper: Array
+    finger: Array = field(default_factory=_none)
+    finger_velocity: Array = field(default_factory=_none)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +58,8 @@ class RobotReading:
         gripper: (n_grippers,) openings.
         gripper_effort: (n_grippers,) [N m or N].
         fault: The robot reports a fault and does not move.
+        finger: (n_fingers,) in `rig.finger_names` order [rad].
+        finger_velocity: (n_fingers,) [rad/s].
     """
 
     t_ns: int
@@ -60,6 +70,8 @@ class RobotReading:
     gripper: Array
     gripper_effort: Array
     fault: bool = False
+    finger: Array = field(default_factory=_none)
+    finger_velocity: Array = field(default_factory=_none)
 
 
 @runtime_checkable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,7 @@ from teleop.pacing import SlotTimes
 from teleop.robots.base import JointCommand, RobotAdapter, RobotReading
 from teleop.robots.guard import CommandGuard, GuardConfig
 from teleop.robots.upsampling import Upsampler
-from teleop.samples import Motion, RobotStatus, command_dtype, robot_state_dtype
+from teleop.samples import Motion, RobotStatus, command_dtype, robot_state_dtype, row_sizes
 
 Row = npt.NDArray[np.void]
 STALE_NS = 100_000_000
@@ -42,9 +44,10 @@ class RobotDriver:
         self._guard = CommandGuard(rig, config)
         self._upsampler = upsampler
         self._slots = None if upsampler is None else SlotTimes(upsampler.period_ns)
-        n, g = len(rig.joint_names), len(rig.gripper_names)
-        self._state_row = np.zeros((), robot_state_dtype(n, g))
-        self._sent_row = np.zeros((), command_dtype(n, g))
+        n, g, f = row_sizes(rig)
+        self._has_fingers = f > 0
+        self._state_row = np.zeros((), robot_state_dtype(n, g, f))
+        self._sent_row = np.zeros((), command_dtype(n, g, f))
         self._led: JointCommand | None = None
         self._holding = True
         self._stopped = False
@@ -72,9 +75,7 @@ class RobotDriver:
         reading = self._measured()
         if self._stopped or now_ns - int(row["t_ns"]) > STALE_NS:
             return None
-        command = JointCommand(
-            row["position"].copy(), row["velocity"].copy(), row["gripper"].copy()
-        )
+        command = self._command_of(row)
         elapsed = None if self._holding else now_ns - self._t_command_ns
         reason = self._guard.refusal(command, reading.position, self._last, elapsed)
         if reason is None and not self._lead(command, row, now_ns):
@@ -93,6 +94,12 @@ class RobotDriver:
             return None
         return self._apply(command, now_ns)
 
+    def _command_of(self, row: np.void) -> JointCommand:
+        parts = [row[name].copy() for name in ("position", "velocity", "gripper")]
+        if self._has_fingers:
+            parts += [row["finger"].copy(), row["finger_velocity"].copy()]
+        return JointCommand(*parts)
+
     def advance(self, now_ns: int) -> Row | None:
         """Send the next sample of an up-sampled motion; call it in every slot of the robot.
 
@@ -105,7 +112,8 @@ class RobotDriver:
         if self._holding and not up.moving(now_ns):
             return None
         sample = up.at(now_ns)
-        return self._apply(JointCommand(sample.position, sample.velocity, led.gripper), now_ns)
+        joints = replace(led, position=sample.position, velocity=sample.velocity)
+        return self._apply(joints, now_ns)
 
     def _apply(self, command: JointCommand, now_ns: int) -> Row:
         self._sent_row["first_use"] = self._is_first_use(self._sent_row)
@@ -164,6 +172,8 @@ class RobotDriver:
         row["effort"], row["gripper"] = reading.effort, reading.gripper
         row["gripper_effort"] = reading.gripper_effort
         row["gripper_command"] = self._gripper
+        if self._has_fingers:
+            row["finger"], row["finger_velocity"] = reading.finger, reading.finger_velocity
         status = RobotStatus.HOLDING if self._holding else RobotStatus.OK
         status |= RobotStatus.REFUSED if self.refusal else RobotStatus.OK
         status |= RobotStatus.FAULT if reading.fault else RobotStatus.OK
@@ -199,5 +209,7 @@ class RobotDriver:
         row["t_ns"] = now_ns
         row["position"], row["velocity"] = sent.position, sent.velocity
         row["gripper"] = sent.gripper
+        if self._has_fingers:
+            row["finger"], row["finger_velocity"] = sent.finger, sent.finger_velocity
         self._last, self._gripper = sent.position.copy(), sent.gripper.copy()
         return row

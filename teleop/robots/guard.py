@@ -37,6 +37,9 @@ class CommandGuard:
         self._names = rig.joint_names
         self._lower, self._upper = np.array(rig.lower), np.array(rig.upper)
         self._velocity = np.array(rig.velocity_limit)
+        self._fingers, hands = rig.finger_names, [rig.hands[side] for side in rig.finger_slices]
+        self._finger_lower = np.concatenate([np.zeros(0), *(hand.lower for hand in hands)])
+        self._finger_upper = np.concatenate([np.zeros(0), *(hand.upper for hand in hands)])
 
     @property
     def near_rad(self) -> float:
@@ -59,10 +62,18 @@ class CommandGuard:
             elapsed_ns: Time since then [ns]; None when the robot holds: a motion starts at rest.
         """
         q, c = command.position, self.config
-        if not all(np.isfinite(x).all() for x in (q, command.velocity, command.gripper)):
+        parts = (q, command.velocity, command.gripper, command.finger, command.finger_velocity)
+        if not all(np.isfinite(part).all() for part in parts):
             return "not finite"
+        if len(command.finger) != len(self._fingers):
+            return f"a command for {len(command.finger)} finger joints, not {len(self._fingers)}"
         if ((command.gripper < -c.slack_rad) | (command.gripper > 1 + c.slack_rad)).any():
             return f"gripper openings {command.gripper} are not within 0..1"
+        fingers = command.finger
+        beyond = np.maximum(self._finger_lower - fingers, fingers - self._finger_upper)
+        if (beyond > c.slack_rad).any():
+            worst = int(np.argmax(beyond))
+            return f"{self._fingers[worst]} = {fingers[worst]:.3f} is beyond its limit"
         below = np.minimum(self._lower, measured) - q
         above = q - np.maximum(self._upper, measured)
         deviation = np.abs(q - measured)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import mujoco
@@ -41,6 +42,7 @@ class MujocoRobot:
     def __init__(self, rig: Rig, *, seed: int = 0) -> None:
         self.joint_names = rig.joint_names
         self.gripper_names = rig.gripper_names
+        self._finger_names = rig.finger_names
         self.rate_hz = state_rate_hz(rig)
         self.slipped_ns = 0
         self._seed = seed
@@ -64,15 +66,23 @@ class MujocoRobot:
         grippers = np.array([m.joint(g.joint).id for g in self._grippers], dtype=int)
         self._qpos, self._dof = m.jnt_qposadr[joints], m.jnt_dofadr[joints]
         self._gripper_qpos, self._gripper_dof = m.jnt_qposadr[grippers], m.jnt_dofadr[grippers]
+        fingers = np.array([m.joint(name).id for name in self._finger_names], dtype=int)
+        self._finger_qpos, self._finger_dof = m.jnt_qposadr[fingers], m.jnt_dofadr[fingers]
         actuator_of = {int(m.actuator_trnid[a, 0]): a for a in _position_actuators(m)}
-        missing = [n for n, j in zip(self.joint_names, joints, strict=True) if j not in actuator_of]
+        driven = zip((*self.joint_names, *self._finger_names), (*joints, *fingers), strict=True)
+        missing = [name for name, joint in driven if joint not in actuator_of]
         if missing:
             raise RobotError(f"no position actuator drives these joints of the model: {missing}")
         self._actuators = np.array([actuator_of[j] for j in joints], dtype=int)
         self._gripper_actuators = np.array(
             [m.actuator(g.actuator).id for g in self._grippers], dtype=int
         )
-        ours = {*self._actuators.tolist(), *self._gripper_actuators.tolist()}
+        self._finger_actuators = np.array([actuator_of[j] for j in fingers], dtype=int)
+        ours = {
+            *self._actuators.tolist(),
+            *self._gripper_actuators.tolist(),
+            *self._finger_actuators.tolist(),
+        }
         self._held = np.array([a for a in actuator_of.values() if a not in ours], dtype=int)
         self._held_dof = m.jnt_dofadr[m.actuator_trnid[self._held, 0]]
         self._held_ctrl = m.key(HOME_KEY).ctrl[self._held].copy()
@@ -81,12 +91,16 @@ class MujocoRobot:
         kv = -m.actuator_biasprm[self._actuators, 2]
         self._velocity_gain = (kv + damping[self._dof]) / kp[self._actuators]
         # one gather and one scatter per slot: driven joints, then held ones, then grippers
-        self._all = np.concatenate([self._actuators, self._held, self._gripper_actuators])
-        self._all_dof = np.concatenate([self._dof, self._held_dof, self._gripper_dof])
+        self._all = np.concatenate(
+            [self._actuators, self._held, self._gripper_actuators, self._finger_actuators]
+        )
+        self._all_dof = np.concatenate(
+            [self._dof, self._held_dof, self._gripper_dof, self._finger_dof]
+        )
         self._gravity_gain = 1.0 / kp[self._all]
         self._gravity_gain[len(joints) + len(self._held) :] = 0.0  # fingers carry themselves
         self._ctrl = np.concatenate(
-            [np.zeros(len(joints)), self._held_ctrl, np.zeros(len(grippers))]
+            [np.zeros(len(joints)), self._held_ctrl, np.zeros(len(grippers) + len(fingers))]
         )
         # Feed-forward may ask for a little more than the joint range; the force range still holds.
         m.actuator_ctrllimited[self._actuators] = 0
@@ -98,16 +112,20 @@ class MujocoRobot:
         self._t_ns = now_ns
 
     def apply(self, command: JointCommand, now_ns: int) -> JointCommand:
-        """Follow `command` from the next physics step on."""
+        """Follow `command` from the next physics step on; fingers it leaves out stay."""
         del now_ns
+        if not len(command.finger):
+            still = np.zeros(len(self._command.finger))
+            command = replace(command, finger=self._command.finger, finger_velocity=still)
         self._command = command
         return command
 
     def hold(self, now_ns: int) -> JointCommand:
         """Stay at the last commanded posture."""
         last = self._command
+        still, stiff = np.zeros_like(last.velocity), np.zeros_like(last.finger_velocity)
         return self.apply(
-            JointCommand(last.position, np.zeros_like(last.velocity), last.gripper), now_ns
+            JointCommand(last.position, still, last.gripper, last.finger, stiff), now_ns
         )
 
     def estop(self, now_ns: int) -> JointCommand:
@@ -130,6 +148,8 @@ class MujocoRobot:
             effort=d.qfrc_actuator[self._dof],
             gripper=np.array(gripper),
             gripper_effort=d.qfrc_actuator[self._gripper_dof],
+            finger=d.qpos[self._finger_qpos],
+            finger_velocity=d.qvel[self._finger_dof],
         )
 
     def request(self, request: Mapping[str, Any], now_ns: int) -> None:
@@ -174,6 +194,7 @@ class MujocoRobot:
         self._ctrl[:n] = command.position + self._velocity * self._velocity_gain
         for k, gripper in enumerate(self._grippers, start=n + len(self._held)):
             self._ctrl[k] = gripper.control(float(command.gripper[k - n - len(self._held)]))
+        self._ctrl[len(self._ctrl) - len(self._finger_actuators) :] = command.finger
         d.ctrl[self._all] = self._ctrl + d.qfrc_bias[self._all_dof] * self._gravity_gain
 
     def _reset(self, seed: int) -> None:
@@ -188,9 +209,11 @@ class MujocoRobot:
             g.opening(float(d.qpos[a]))
             for g, a in zip(self._grippers, self._gripper_qpos, strict=True)
         ]
+        fingers = np.array(d.qpos[self._finger_qpos])
         self._command = JointCommand(
-            np.array(d.qpos[self._qpos]), np.zeros(len(self._qpos)), np.array(openings)
-        )
+            np.array(d.qpos[self._qpos]), np.zeros(len(self._qpos)), np.array(openings),
+            fingers, np.zeros(len(fingers)),
+        )  # fmt: skip
         self._velocity[:] = 0.0
 
     def _free_objects(self) -> list[int]:

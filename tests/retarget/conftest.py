@@ -7,6 +7,11 @@ import pytest
 
 from retarget import Rig, builtin_rigs, load_rig
 from retarget.errors import MissingModelPackageError
+from retarget.rigfile import find_rig, read_rig
+
+FILES = {name: read_rig(find_rig(name)) for name in builtin_rigs()}
+ARM_RIGS = tuple(name for name, file in FILES.items() if file.arms)
+HAND_RIGS = tuple(name for name, file in FILES.items() if file.hands)
 
 
 @functools.cache
@@ -29,6 +34,6 @@ def openarm() -> Rig:
     return cached_rig("openarm")
 
 
-@pytest.fixture(params=builtin_rigs())
+@pytest.fixture(params=ARM_RIGS)
 def rig(request) -> Rig:
     return cached_rig(request.param)

@@ -21,6 +21,7 @@ from teleop.samples import (
     Recording,
     Tracking,
     robot_state_dtype,
+    row_sizes,
 )
 from teleop.settings_keys import SettingError, changed
 from tests.retarget.conftest import cached_rig
@@ -34,7 +35,7 @@ class Inputs:
     def __init__(self, seed: int) -> None:
         rig = cached_rig("openarm")
         self.rng = np.random.default_rng(seed)
-        dtype = robot_state_dtype(len(rig.joint_names), len(rig.gripper_names))
+        dtype = robot_state_dtype(*row_sizes(rig))
         self.session = np.zeros(1, SESSION_STATE)[0]
         self.frame = np.zeros(1, OPERATOR_FRAME)[0]
         self.state = np.zeros(1, dtype)[0]

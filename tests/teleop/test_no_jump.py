@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retarget import FilterConfig, Rig, builtin_rigs
+from retarget import FilterConfig, Rig
 from retarget.errors import RetargetError
 from retarget.frames import matrix_to_pose, stage_to_robot
 from teleop.control import ControlConfig, ControlCore
@@ -20,8 +20,9 @@ from teleop.samples import (
     Motion,
     Tracking,
     robot_state_dtype,
+    row_sizes,
 )
-from tests.retarget.conftest import cached_rig
+from tests.retarget.conftest import ARM_RIGS, cached_rig
 
 DT_NS = 5_000_000
 few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
@@ -32,7 +33,7 @@ class Scene:
 
     def __init__(self, rig: Rig, seed: int, outside: bool) -> None:
         self.rig, self.rng, self.now_ns = rig, np.random.default_rng(seed), 1_000_000_000
-        dtype = robot_state_dtype(len(rig.joint_names), len(rig.gripper_names))
+        dtype = robot_state_dtype(*row_sizes(rig))
         self.core = ControlCore(rig, ControlConfig(filters=FilterConfig()))
         self.state = np.zeros(1, dtype)[0]
         self.state["position"], self.state["gripper_command"] = self.start(outside), 1.0
@@ -147,7 +148,7 @@ HAPPENINGS: tuple[Callable[[Scene], None], ...] = (
 )  # fmt: skip
 
 
-@pytest.fixture(params=builtin_rigs())
+@pytest.fixture(params=ARM_RIGS)
 def rig(request) -> Rig:
     try:
         return cached_rig(request.param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import tomllib
@@ -23,7 +24,7 @@ from teleop.config import CameraConfig
 from teleop.rigcheck import MAX_DRIFT, engines_difference, home_drift, inspect_rig
 from teleop.robots.base import JointCommand
 from teleop.robots.mujoco import MujocoRobot
-from tests.retarget.conftest import cached_rig, cached_scene
+from tests.retarget.conftest import ARM_RIGS, cached_rig, cached_scene
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "rigs"
@@ -32,7 +33,7 @@ TUTORIAL = ROOT / "docs" / "bring-your-own.md"
 PLAIN = RenderProfile("plain", 64, 48, triangles=None, as_shipped=False)
 
 
-@pytest.fixture(params=builtin_rigs(), scope="module")
+@pytest.fixture(params=ARM_RIGS, scope="module")
 def rig(request: pytest.FixtureRequest) -> Rig:
     return cached_rig(request.param)
 
@@ -113,6 +114,7 @@ def test_the_list_names_the_extra_of_what_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
     assert run("rigs", "list") == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert tuple(lines) == builtin_rigs()

@@ -9,7 +9,14 @@ import numpy as np
 from retarget import Rig
 from retarget.frames import exp3, matrix_to_pose, pose_to_matrix, stage_to_robot
 from teleop.control import ControlConfig, ControlCore, Outputs
-from teleop.samples import OPERATOR_FRAME, SESSION_STATE, Motion, Tracking, robot_state_dtype
+from teleop.samples import (
+    OPERATOR_FRAME,
+    SESSION_STATE,
+    Motion,
+    Tracking,
+    robot_state_dtype,
+    row_sizes,
+)
 
 MS = 1_000_000
 TICK = 5 * MS
@@ -40,9 +47,11 @@ class World:
             device = self.frame[f"{side}_controller"]
             device["flags"] = int(Tracking.VALID | Tracking.TRACKED)
             device["grip"] = random_pose(self.rng)
-        self.state = np.zeros(1, robot_state_dtype(len(rig.joint_names), 2))[0]
+        self.state = np.zeros(1, robot_state_dtype(*row_sizes(rig)))[0]
         self.state["position"], self.state["gripper"] = rig.q_home, 1.0
         self.state["gripper_command"] = 1.0
+        if rig.finger_names:
+            self.state["finger"] = rig.fingers_home
         self.robot_follows = True
         self.sample_age_ns = 0
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -104,6 +113,8 @@ class World:
             self.state["position"] = outputs.command["position"]
             self.state["gripper"] = outputs.command["gripper"]
             self.state["gripper_command"] = outputs.command["gripper"]
+            if self.rig.finger_names:
+                self.state["finger"] = outputs.command["finger"]
 
     def ticks(self, n: int, **kwargs: bool) -> Outputs:
         outputs = self.tick(**kwargs)
