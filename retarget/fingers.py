@@ -25,7 +25,7 @@ class FingerEngines:
         rig: The robot.
         dt: Length of a tick [s].
         config: Settings.
-        scales: Of this operator, by side; see `HandRetargeter`.
+        scales: By side; see `HandRetargeter`.
     """
 
     def __init__(

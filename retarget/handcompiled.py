@@ -91,5 +91,5 @@ def _settings(c: HandConfig, scale: float) -> list[float]:
     """The group `settings` of `handlayout.cut_hand`."""
     return [
         c.huber_m, c.rest, c.pinch_m, c.release_m, c.pinch_weight, c.pinch_gap_m, c.cross_weight,
-        c.cross_gap_m, scale, c.enough_rad,
+        c.cross_gap_m, scale, c.enough_rad, float(c.normalise),
     ]  # fmt: skip

@@ -29,6 +29,8 @@ class HandConfig:
         pinch_gap_m: How near they are brought [m].
         cross_weight: Factor on the vector of two fingers that both pinch.
         cross_gap_m: How far apart those are kept [m].
+        normalise: Take the operator's hand as large as an average one, by its middle finger's
+            bones; without it `scale` has to know its size.
     """
 
     objective: Objective | None = None
@@ -38,10 +40,11 @@ class HandConfig:
     rest: float = 4e-3
     pinch_m: float = 0.02
     release_m: float = 0.03
-    pinch_weight: float = 10.0
+    pinch_weight: float = 50.0
     pinch_gap_m: float = 0.0
-    cross_weight: float = 20.0
+    cross_weight: float = 100.0
     cross_gap_m: float = 0.03
+    normalise: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +52,8 @@ class HandState:
     """Everything a tick depends on, in one array that is never changed.
 
     Attributes:
-        memory: Positions (n,), the last step (n,), and which terms pinch, (terms,).
+        memory: Positions (n,), the last step (n,), which terms pinch, (terms,), and the size of
+            the operator's hand.
         n: Driven joints.
     """
 
@@ -58,8 +62,8 @@ class HandState:
 
     @classmethod
     def rest(cls, q: Array, terms: int) -> HandState:
-        """At rest at `q`, (n,), nothing pinched."""
-        return cls(np.concatenate([q, np.zeros(len(q) + terms)]), len(q))
+        """At rest at `q`, (n,), nothing pinched, no hand seen."""
+        return cls(np.concatenate([q, np.zeros(len(q) + terms + 1)]), len(q))
 
     @property
     def q(self) -> Array:
@@ -74,7 +78,12 @@ class HandState:
     @property
     def pinched(self) -> Array:
         """1 for terms whose pinch is on, (terms,)."""
-        return self.memory[2 * self.n :]
+        return self.memory[2 * self.n : -1]
+
+    @property
+    def size_m(self) -> float:
+        """Length of the operator's hand, smoothed [m]; 0 before one was seen."""
+        return float(self.memory[-1])
 
 
 class HandTick(NamedTuple):

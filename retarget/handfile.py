@@ -55,7 +55,7 @@ class HandSection(Section, frozen=True):
         acceleration: Limit of every joint [rad/s²].
         scale: Robot hand / human hand of an average adult.
         mimic: Joint: (driven joint, ratio, offset); joints the model's equalities leave out.
-        home: Joint values to start from that are not 0 [rad].
+        home: Joint values of the open hand that the model's keyframe has otherwise [rad].
         closed: Joint values of the closed hand, for triggers [rad]; joints left out stay at home.
     """
 

@@ -35,7 +35,7 @@ class Hand:
         upper: (n,).
         velocity_limit: (n,) [rad/s].
         acceleration_limit: (n,) [rad/s²].
-        q_home: Start posture, and that of the open hand, (n,).
+        q_home: Start posture, and that of the open hand, (n,); the robot's at home.
         q_closed: Posture of the closed hand, (n,).
         E: (model.nv, n).
         offset: (model.nv,).
@@ -107,8 +107,7 @@ def build_hand(m: Any, section: HandSection, side: str) -> Hand:
     E, offset = _reduction(model, section.joints, mimic, where)
     lower, upper = _limits(model, E, offset)
     joints, points, palm = _links(model, m, section, where)
-    home = np.array([section.home.get(name, 0.0) for name in section.joints])
-    home = np.clip(home, lower, upper)
+    home = np.clip(q0[[names.index(name) for name in section.joints]], lower, upper)
     closed = [section.closed.get(n, h) for n, h in zip(section.joints, home, strict=True)]
     hand = Hand(
         side, section, model, palm, section.joints, mimic, lower, upper,

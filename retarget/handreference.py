@@ -10,8 +10,8 @@ import pinocchio as pin
 from retarget.frames import Array
 from retarget.handengine import HandConfig, HandState, HandTick
 from retarget.handmodel import Hand
-from retarget.handshape import hand_shape
-from retarget.kernels.anatomy import CROSS, PINCH
+from retarget.handshape import hand_length, hand_shape
+from retarget.kernels.anatomy import CROSS, HAND_LENGTH_M, PINCH, SIZE_SHARE
 from retarget.limits import JointBox, braking_step
 from retarget.solver import BoxQp
 from retarget.targets import Status
@@ -42,17 +42,20 @@ class ReferenceHand:
         low, high = self._box.bounds(start.q, start.step)
         step = np.clip(self._box.brake(start.step), low, high)
         shape = None if joints is None else hand_shape(np.asarray(joints), self._hand.side)
-        status, value, pinched = Status.HOLD, float("nan"), start.pinched
+        status, value = Status.HOLD, float("nan")
+        pinched, size = start.pinched, start.size_m
         if joints is not None:
             status = Status.INVALID if shape is None else Status.TRACKING
         if shape is not None:
-            wanted, weights, pinched = self._want(shape, start.pinched)
+            length = hand_length(shape)
+            size = size + SIZE_SHARE * (length - size) if size > 0.0 else length
+            wanted, weights, pinched = self._want(shape, start.pinched, size)
             for _ in range(self._config.iterations):
                 value, change = self._improve(start.q, step, low, high, wanted, weights)
                 step = np.clip(step + change, low, high)
                 if np.abs(change).max() < self._config.enough_rad:
                     break
-        return self._close(start, step, pinched, status, value)
+        return self._close(start, step, pinched, size, status, value)
 
     def approach(self, start: HandState, goal: Array, speed: float) -> HandTick:
         """See `HandEngine.approach`."""
@@ -65,17 +68,24 @@ class ReferenceHand:
             most = np.minimum(np.minimum(np.abs(room), v), braking_step(np.abs(room), a))
             room = np.copysign(most, room)
         step = np.clip(room, low, high)
-        return self._close(start, step, np.zeros(self.terms), Status.JOINTS, float("nan"))
+        nothing = np.zeros(self.terms)
+        return self._close(start, step, nothing, start.size_m, Status.JOINTS, float("nan"))
 
     def _close(
-        self, start: HandState, step: Array, pinched: Array, status: Status, value: float
+        self,
+        start: HandState,
+        step: Array,
+        pinched: Array,
+        size: float,
+        status: Status,
+        value: float,
     ) -> HandTick:
         after = self._box.advance(start.q, step)
         bits = self._box.saturation(start.step, step, after)
-        memory = np.concatenate([after, after - start.q, pinched])
+        memory = np.concatenate([after, after - start.q, pinched, [size]])
         return HandTick(HandState(memory, start.n), status, bits, value)
 
-    def _want(self, shape: Array, before: Array) -> tuple[Array, Array, Array]:
+    def _want(self, shape: Array, before: Array, size: float) -> tuple[Array, Array, Array]:
         """Vectors the robot's should be, in the root, (terms, 3), weights, and which pinch."""
         c, terms = self._config, self._compared
         vectors = shape[terms.human[:, 1]] - shape[terms.human[:, 0]]
@@ -85,7 +95,8 @@ class ReferenceHand:
         cross = (terms.kinds == CROSS) & pinch[terms.pinches].all(axis=1)
         weights = np.where(pinch, c.pinch_weight, np.where(cross, c.cross_weight, 1.0))
         gaps = np.where(pinch, c.pinch_gap_m, c.cross_gap_m) / np.maximum(lengths, 1e-9)
-        factors = np.where(pinch | cross, gaps, self._scale)
+        scale = self._scale * (HAND_LENGTH_M / size if c.normalise else 1.0)
+        factors = np.where(pinch | cross, gaps, scale)
         wanted = factors[:, None] * vectors @ self._R_root_hand.T
         return wanted, weights / len(lengths), (pinch | cross).astype(np.float64)
 

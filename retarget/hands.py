@@ -88,8 +88,8 @@ class HandRetargeter:
             hand: The robot's hand.
             rate_hz: Ticks per second.
             config: Settings.
-            scale: Of this operator: hand of an average adult / their hand
-                (`calibration.hand_scale`).
+            scale: Further factor on the human's vectors: with `normalise` a matter of taste,
+                without it hand of an average adult / theirs.
             compiled: Use numba; where it is installed and `TELECAP_NO_NUMBA` unset if left out.
         """
         self.hand, self.dt, self.config = hand, 1.0 / rate_hz, config or HandConfig()

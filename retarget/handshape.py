@@ -10,6 +10,7 @@ from retarget.kernels.anatomy import (
     LITTLE,
     LONGEST_M,
     MIDDLE,
+    MIDDLE_FINGER,
     NARROWEST_M,
     PALM_LENGTH_M,
     WRIST,
@@ -55,3 +56,9 @@ def hand_shape(joints: Array, side: str) -> Array | None:
     back = np.cross(forward, across) * (1.0 if side == "right" else -1.0)
     shape: Array = points @ np.stack([forward, across, back], axis=1)
     return shape
+
+
+def hand_length(shape: Array) -> float:
+    """Length of a hand, (26, 3), however its fingers bend: its middle finger's bones [m]."""
+    joints = shape[list(MIDDLE_FINGER)]
+    return float(np.linalg.norm(np.diff(joints, axis=0), axis=1).sum())

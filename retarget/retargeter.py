@@ -72,7 +72,7 @@ class Retargeter:
             iterations: Replaces the setting of that name.
             collision: Replaces the mode of `config.collision`.
             filters: Conditions the targets of every tick; None takes them as they are.
-            hand_scales: Of this operator, by side: hand of an average adult / their hand.
+            hand_scales: By side, as `scale` of `HandRetargeter`.
 
         Raises:
             TargetError: A scale is given for a hand that the rig does not have.

@@ -222,7 +222,8 @@ def load_rig(name: str | Path) -> Rig:
     where = f"rig {file.name!r} ({source.name})"
     assembly = assemble(file, source.parent, where)
     spec = assembly.spec
-    home = {**assembly.keyframe, **file.home.joints, **file.locked}
+    fingers = {name: q for hand in file.hands.values() for name, q in hand.home.items()}
+    home = {**assembly.keyframe, **fingers, **file.home.joints, **file.locked}
     prepare_robot(spec, file, where)
     add_cameras(spec, file.cameras, where)
     _check_names(spec, file, where)

@@ -10,9 +10,10 @@ import numpy as np
 import pinocchio as pin
 
 from retarget import Rig
+from retarget.handmodel import Hand
 from retarget.model import build_tree
 from retarget.spec import quiet_compiler
-from teleop.robots.base import RobotError
+from teleop.robots.base import JointCommand, RobotError
 from teleop.robots.mujoco import MujocoRobot
 
 SAMPLES = 50
@@ -36,6 +37,23 @@ class JointReport:
 
 
 @dataclass(frozen=True, slots=True)
+class HandReport:
+    """A hand with fingers.
+
+    Attributes:
+        joints: Driven joints.
+        coupled: How many joints follow them.
+        objective: What is compared with the operator's hand.
+        tips_home_m: Position of each finger's tip in the palm at home.
+    """
+
+    joints: list[JointReport]
+    coupled: int
+    objective: str
+    tips_home_m: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
 class RigReport:
     """What was found.
 
@@ -49,6 +67,7 @@ class RigReport:
         mass_kg: Of all moving and fixed parts of the model.
         reach_m: Shoulder to tip, arm straight.
         grippers: Driven joint and its values when open and when closed, per side.
+        hands: Fingers of each hand.
         cameras: Name and native size.
         pairs: Pairs of shapes checked against collision.
         overlaps: Pairs that overlap at home, and are not checked for that reason; body names.
@@ -68,6 +87,7 @@ class RigReport:
     mass_kg: float
     reach_m: dict[str, float]
     grippers: dict[str, dict[str, Any]]
+    hands: dict[str, HandReport]
     cameras: dict[str, list[int]]
     pairs: int
     overlaps: list[list[str]]
@@ -108,6 +128,7 @@ def inspect_rig(rig: Rig) -> RigReport:
             side: {"joint": g.joint, "open": g.open, "closed": g.closed}
             for side, g in rig.grippers.items()
         },
+        hands={side: _hand(hand) for side, hand in rig.hands.items()},
         cameras={c.name: [c.width, c.height] for c in rig.cameras},
         pairs=len(rig.collisions.geometry.collisionPairs),
         overlaps=_overlaps(rig, robot),
@@ -136,13 +157,19 @@ def engines_difference(model: Any, samples: int = SAMPLES, seed: int = 0) -> flo
 def home_drift(rig: Rig, robot: MujocoRobot, seconds: float = HOLD_S) -> tuple[float, str]:
     """Hold home in simulation; the farthest any driven joint was from it, and which one."""
     robot.start(0)
-    worst = np.zeros(len(rig.joint_names))
+    names, home = rig.joint_names + rig.finger_names, np.r_[rig.q_home, rig.fingers_home]
+    fingers = np.zeros(len(rig.finger_names))
+    rest = np.zeros(len(rig.q_home))
+    openings = np.array([rig.grippers[side].home for side in rig.gripper_names])
+    robot.apply(JointCommand(rig.q_home, rest, openings, rig.fingers_home, fingers), 0)
+    worst = np.zeros(len(names))
     slot_ns = round(1e9 / robot.rate_hz)
     for k in range(1, round(seconds * robot.rate_hz) + 1):
-        moved = np.abs(robot.read(k * slot_ns).position - rig.q_home)
+        reading = robot.read(k * slot_ns)
+        moved = np.abs(np.r_[reading.position, reading.finger] - home)
         worst = np.fmax(worst, np.where(np.isfinite(moved), moved, np.inf))
     joint = int(np.argmax(worst))
-    return float(worst[joint]), rig.joint_names[joint]
+    return float(worst[joint]), names[joint]
 
 
 def _problems(rig: Rig, difference: float) -> list[str]:
@@ -159,7 +186,7 @@ def _problems(rig: Rig, difference: float) -> list[str]:
             )
     if not difference < AGREE_M:
         problems.append(f"MuJoCo and Pinocchio disagree by {difference:.1e} m")
-    if not len(rig.collisions.geometry.geometryObjects):
+    if rig.joint_names and not len(rig.collisions.geometry.geometryObjects):
         problems.append("no collision shapes: set [collision] groups to the geom groups of yours")
     return problems
 
@@ -201,3 +228,14 @@ def _random_qpos(model: Any, rng: np.random.Generator) -> np.ndarray[Any, np.dty
             low, high = model.jnt_range[j] if model.jnt_limited[j] else (-np.pi, np.pi)
             qpos[a] = rng.uniform(low, high)
     return qpos
+
+
+def _hand(hand: Hand) -> HandReport:
+    rows = zip(
+        hand.joint_names, hand.lower.tolist(), hand.upper.tolist(), hand.q_home.tolist(),
+        hand.velocity_limit.tolist(), hand.acceleration_limit.tolist(), strict=True,
+    )  # fmt: skip
+    places = hand.section.tips.items()
+    tips = {str(f): hand.position(link, hand.q_home).tolist() for f, link in places}
+    joints = [JointReport(*row) for row in rows]
+    return HandReport(joints, len(hand.mimic), hand.section.objective, tips)

@@ -165,7 +165,8 @@ def _view(
 
 def _bounds(rig: Rig, model: Any, data: Any) -> tuple[Array, Array]:
     """Corners of the box around what can move: the robot's arms and the free objects."""
-    driven = model.jnt_bodyid[[model.joint(name).id for name in rig.joint_names]]
+    names = rig.joint_names + rig.finger_names
+    driven = model.jnt_bodyid[[model.joint(name).id for name in names]]
     root = np.isin(model.body_rootid, model.body_rootid[driven])
     free = model.jnt_bodyid[model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE)]
     moving = (root & (model.body_weldid != 0)) | np.isin(model.body_rootid, free)

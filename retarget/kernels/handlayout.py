@@ -28,7 +28,7 @@ def cut_hand(floats: Array, ints: NDArray[Any]) -> Any:  # noqa: PLR0915 (a list
             link (links, joints - 1), R_root_hand (3, 3).
         terms: links (terms, 2), human joints (terms, 2), kinds (terms,), pinches (terms, 2).
         settings: huber, rest, pinch, release, pinch weight, pinch gap, cross weight, cross gap,
-            scale, enough (10,).
+            scale, enough, normalise (11,).
         work: joints (26, 3), shape (26, 3), bounds (2, n), step (n,), all joints (joints - 1,),
             links (links, 3), wanted (terms, 3), weights (terms,), row (3, n), H (n, n), g (n,),
             touched (n,), mark (n,), moved (n,), goal (n,), no openings (0,).
@@ -60,7 +60,7 @@ def cut_hand(floats: Array, ints: NDArray[Any]) -> Any:  # noqa: PLR0915 (a list
     ratio, f = shaped(floats, f, (nv,)), f + nv
     points, f = shaped(floats, f, (links, 3)), f + 3 * links
     turn, f = shaped(floats, f, (3, 3)), f + 9
-    settings, f = shaped(floats, f, (10,)), f + 10
+    settings, f = shaped(floats, f, (11,)), f + 11
     fixed, f = shaped(floats, f, (joints, 3, 4)), f + 12 * joints
     axes, f = shaped(floats, f, (joints, 3)), f + 3 * joints
     M, f = shaped(floats, f, (joints, 3, 4)), f + 12 * joints
@@ -105,6 +105,6 @@ def hand_lengths(n: int, joints: int, links: int, terms: int) -> tuple[int, int]
     """How long the buffers of these sizes are: floats, integers."""
     nv = joints - 1
     ints = HAND_SIZES + 3 * joints + nv + links + links * nv + 7 * terms + 5 * n
-    floats = 4 * n + 2 * nv + 3 * links + 19 + 27 * joints + 7 * nv + 156 + 3 * n + nv
+    floats = 4 * n + 2 * nv + 3 * links + 20 + 27 * joints + 7 * nv + 156 + 3 * n + nv
     floats += 3 * links + 4 * terms + 3 * n + n * n + 3 * n + n * n + 5 * n + 1
     return floats, ints

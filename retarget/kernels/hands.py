@@ -9,13 +9,16 @@ from retarget.compiling import jit
 from retarget.frames import Array
 from retarget.kernels.anatomy import (
     CROSS,
+    HAND_LENGTH_M,
     INDEX,
     LITTLE,
     LONGEST_M,
     MIDDLE,
+    MIDDLE_FINGER,
     NARROWEST_M,
     PALM_LENGTH_M,
     PINCH,
+    SIZE_SHARE,
     WRIST,
 )
 from retarget.kernels.box_qp import box_qp
@@ -72,9 +75,20 @@ def read_shape(joints: Array, count: int, left: bool, shape: Array) -> bool:
 
 
 @jit
+def hand_length(shape: Array) -> float:
+    """See `handshape.hand_length`."""
+    length = 0.0
+    for k in range(1, len(MIDDLE_FINGER)):
+        a, b = MIDDLE_FINGER[k - 1], MIDDLE_FINGER[k]
+        x, y, z = shape[b, 0] - shape[a, 0], shape[b, 1] - shape[a, 1], shape[b, 2] - shape[a, 2]
+        length += math.sqrt(x * x + y * y + z * z)
+    return length
+
+
+@jit
 def want(
-    shape: Array, terms: Any, turn: Array, settings: Array, before: Array, now: Array,
-    wanted: Array, weights: Array,
+    shape: Array, terms: Any, turn: Array, settings: Array, scale: float, before: Array,
+    now: Array, wanted: Array, weights: Array,
 ) -> None:  # fmt: skip
     """Write the vectors the robot's should be, in its root, and their weights.
 
@@ -83,6 +97,7 @@ def want(
         terms: See `cut_hand`.
         turn: `R_root_hand`.
         settings: See `cut_hand`.
+        scale: Robot metres per metre of this hand.
         before: Which pinches were on, (terms,).
         now: Written: which are on, (terms,).
         wanted: Written, (terms, 3).
@@ -93,7 +108,7 @@ def want(
         a, b = human[k, 0], human[k, 1]
         x, y, z = shape[b, 0] - shape[a, 0], shape[b, 1] - shape[a, 1], shape[b, 2] - shape[a, 2]
         length = math.sqrt(x * x + y * y + z * z)
-        weight, factor = 1.0, settings[8]
+        weight, factor = 1.0, scale
         now[k] = 0.0
         if kinds[k] == PINCH:
             if length < (settings[3] if before[k] else settings[2]):
@@ -212,7 +227,8 @@ def hand_tick(
 ) -> tuple[int, float]:  # fmt: skip
     """A whole tick towards the joints in the buffer, `count` of them; 0 asks for nothing.
 
-    `start` and `after` are states: positions (n,), last step (n,), pinches that are on (terms,).
+    `start` and `after` are states: positions (n,), last step (n,), pinches that are on (terms,),
+    length of the operator's hand.
 
     Returns:
         The `Status`, and the objective before the last iteration; NaN when nothing was followed.
@@ -226,8 +242,12 @@ def hand_tick(
     status, value = HOLD, math.nan
     if count > 0:
         status = TRACKING if read_shape(work[0], count, left, work[1]) else INVALID
+    size = start[2 * n + k]
     if status == TRACKING:
-        want(work[1], terms, hand[7], settings, pinched, pinched_now, work[6], work[7])
+        length = hand_length(work[1])
+        size = size + SIZE_SHARE * (length - size) if size > 0.0 else length
+        scale = settings[8] * (HAND_LENGTH_M / size if settings[10] else 1.0)
+        want(work[1], terms, hand[7], settings, scale, pinched, pinched_now, work[6], work[7])
         for _ in range(iterations):
             value, largest = improve(q, tree, hand, terms, settings, work, qp)
             if largest < settings[9]:
@@ -235,6 +255,7 @@ def hand_tick(
     else:
         for t in range(k):
             pinched_now[t] = pinched[t]
+    after[2 * n + k] = size
     close_tick(q, last, work[3], hand[0], q_now, last_now, bits)
     return status, value
 
@@ -253,4 +274,5 @@ def hand_approach(
     pinched_now = shaped(after, 2 * n, (k,))
     for t in range(k):
         pinched_now[t] = 0.0
+    after[2 * n + k] = start[2 * n + k]
     close_tick(q, last, work[3], hand[0], q_now, last_now, bits)

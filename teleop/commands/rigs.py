@@ -12,7 +12,7 @@ from retarget import builtin_rigs, load_rig
 from retarget.rigfile import find_rig, read_rig
 from retarget.sources import missing_packages
 from teleop.commands.shared import JsonFlag, out
-from teleop.rigcheck import RigReport, inspect_rig
+from teleop.rigcheck import JointReport, RigReport, inspect_rig
 from teleop.rigpicture import check_path, save_picture
 
 
@@ -88,18 +88,20 @@ def _print(report: RigReport) -> None:
     out.print(f"model: {report.model}", soft_wrap=True, markup=False)
     for limb, joints in report.limbs.items():
         out.print(f"[bold]{limb}[/]: {len(joints)} joints")
-        for j in joints:
-            out.print(
-                f"  {j.name:<34} {j.lower:+7.3f} … {j.upper:+7.3f}  home {j.home:+7.3f}"
-                f"  ≤ {j.velocity:g}/s, {j.acceleration:g}/s²",
-                soft_wrap=True,
-            )
+        _print_joints(joints)
     for tip, (x, y, z) in report.tips_home_m.items():
         out.print(f"{tip} at home: ({x:+.3f}, {y:+.3f}, {z:+.3f}) m")
     reach = ", ".join(f"{side} {value:.2f} m" for side, value in report.reach_m.items())
-    out.print(f"reach: {reach}; mass {report.mass_kg:.1f} kg")
+    out.print(f"reach: {reach or 'no arms'}; mass {report.mass_kg:.1f} kg")
     for side, g in report.grippers.items():
         out.print(f"gripper {side}: {g['joint']}, open {g['open']:g}, closed {g['closed']:g}")
+    for side, hand in report.hands.items():
+        coupled = f", {hand.coupled} coupled to them" if hand.coupled else ""
+        out.print(
+            f"[bold]{side} hand[/]: {len(hand.joints)} driven joints{coupled}; objective "
+            f"{hand.objective}, tips of {', '.join(hand.tips_home_m)}"
+        )
+        _print_joints(hand.joints)
     cameras = ", ".join(f"{name} {w}×{h}" for name, (w, h) in report.cameras.items())
     out.print(f"cameras: {cameras or 'none'}", soft_wrap=True)
     out.print(f"engines differ by {report.engines_differ_m:.1e} m at most")
@@ -116,6 +118,15 @@ def _print(report: RigReport) -> None:
         )
     for problem in report.problems:
         out.print(f"[red]problem[/] {escape(problem)}", soft_wrap=True)
+
+
+def _print_joints(joints: list[JointReport]) -> None:
+    for j in joints:
+        out.print(
+            f"  {j.name:<34} {j.lower:+7.3f} … {j.upper:+7.3f}  home {j.home:+7.3f}"
+            f"  ≤ {j.velocity:g}/s, {j.acceleration:g}/s²",
+            soft_wrap=True,
+        )
 
 
 def _print_collisions(report: RigReport) -> None:

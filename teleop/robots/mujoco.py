@@ -98,7 +98,8 @@ class MujocoRobot:
             [self._dof, self._held_dof, self._gripper_dof, self._finger_dof]
         )
         self._gravity_gain = 1.0 / kp[self._all]
-        self._gravity_gain[len(joints) + len(self._held) :] = 0.0  # fingers carry themselves
+        first = len(joints) + len(self._held)
+        self._gravity_gain[first : first + len(grippers)] = 0.0  # they carry themselves
         self._ctrl = np.concatenate(
             [np.zeros(len(joints)), self._held_ctrl, np.zeros(len(grippers) + len(fingers))]
         )

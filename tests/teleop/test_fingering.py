@@ -34,7 +34,7 @@ def show_hands(world: World, curl: float, flags: int = VALID) -> None:
     for k, side in enumerate(SIDES):
         hand = world.frame[f"{side}_hand"]
         hand["flags"] = flags
-        hand["joints"][:, :3] = human(curl, side) + [0.3 * (2 * k - 1), 1.2, -0.3]
+        hand["joints"][:, :3] = human(curl, side) + np.array((0.3 * (2 * k - 1), 1.2, -0.3))
         hand["joints"][:, 0] += world.rng.normal(0, 1e-5)
         hand["joints"][:, 6] = 1.0
 
