@@ -35,8 +35,9 @@ test-fast: setup-test
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not ($(REAL))"
 
 bench: setup
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[humanoid,bench]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[humanoid,hands,bench]"
 	$(BIN)/python -m bench.retarget --doc docs/benchmarks.md
+	$(BIN)/python -m bench.hands --doc docs/benchmarks.md
 
 check: setup-test
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""A minimal URDF of a rig's driven joints, for solvers that read nothing else."""
+"""Minimal URDFs of a rig's driven joints, or of a hand, for solvers that read nothing else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pinocchio as pin
 
 from retarget import Rig
+from retarget.handmodel import Hand
 
 
 def write_urdf(rig: Rig) -> str:
@@ -35,6 +36,30 @@ def write_urdf(rig: Rig) -> str:
         parent = model.names[frame.parentJoint] if frame.parentJoint else ""
         _link(robot, f"tip_{tip}")
         _joint(robot, f"fixed_{tip}", "fixed", parent, f"tip_{tip}", frame.placement)
+    return ET.tostring(robot, encoding="unicode")
+
+
+def write_hand_urdf(hand: Hand) -> str:
+    """Kinematics and limits of a hand; its links as `point_NAME`, in the root `base`."""
+    model, robot = hand.model, ET.Element("robot", name="hand")
+    _link(robot, "base")
+    for i in range(1, model.njoints):
+        parent = model.names[model.parents[i]] if model.parents[i] else ""
+        name = model.names[i]
+        _link(robot, f"link_{name}")
+        joint = _joint(robot, name, "revolute", parent, f"link_{name}", model.jointPlacements[i])
+        ET.SubElement(joint, "axis", xyz=_numbers(_axis(model, i)))
+        limits = {
+            "lower": model.lowerPositionLimit[i - 1],
+            "upper": model.upperPositionLimit[i - 1],
+        }
+        limits |= {"velocity": 100.0, "effort": 1e3}
+        ET.SubElement(joint, "limit", {k: repr(float(v)) for k, v in limits.items()})
+    places = zip(hand.link_names, hand.link_joints.tolist(), hand.link_points, strict=True)
+    for name, j, point in places:
+        _link(robot, f"point_{name}")
+        at = pin.SE3(np.eye(3), point)
+        _joint(robot, f"fixed_{name}", "fixed", model.names[j] if j else "", f"point_{name}", at)
     return ET.tostring(robot, encoding="unicode")
 
 
