@@ -12,11 +12,11 @@ import numpy.typing as npt
 from retarget import Rig, Verdict
 from retarget.fingers import grasp_of
 from teleop.following import CONTROLLER_BITS, HAND_BITS, Follower
-from teleop.samples import Source, Tracking
+from teleop.samples import Tracking
 
 Array = npt.NDArray[np.float64]
 # as ints: IntFlag's operators are slow
-_VALID, _REPLAY = Tracking.VALID.value, Source.REPLAY.value
+_VALID, _STAND_IN = Tracking.VALID.value, Tracking.STAND_IN.value
 HELD = (Verdict.INVALID, Verdict.JUMPED, Verdict.EMULATED)
 """Of a wrist: its fingers are not to be trusted either."""
 
@@ -25,8 +25,8 @@ class FingerControl:
     """Which hands follow what. Keeps nothing between ticks.
 
     A bare hand leads the fingers themselves, a controller closes them with its trigger, which
-    takes over as softly as that of a gripper. Of a replay, which gives bare hands a controller to
-    hold, the hand counts. What is lost holds.
+    takes over as softly as that of a gripper. Where a controller only stands in for a bare hand's
+    deadman, as in a replay, the hand counts. What is lost holds.
 
     Attributes:
         home: Home of the fingers by side.
@@ -77,7 +77,9 @@ def _is_bare(frame: np.void, side: str) -> bool:
     presence = int(frame["presence"])
     if not presence & HAND_BITS[side]:
         return False
-    return not presence & CONTROLLER_BITS[side] or int(frame["source"]) == _REPLAY
+    if not presence & CONTROLLER_BITS[side]:
+        return True
+    return bool(int(frame[f"{side}_controller"]["flags"]) & _STAND_IN)
 
 
 def _joints(frame: np.void, side: str, verdict: Verdict) -> Array | None:

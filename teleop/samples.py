@@ -31,6 +31,8 @@ class Tracking(IntFlag):
     """WebXR `emulatedPosition`: the position is a guess of the arm model."""
     PALM_DERIVED = 32
     """The palm was computed by the client (WebXR has no palm joint)."""
+    STAND_IN = 64
+    """Of a controller: there is none, it stands in for a bare hand's deadman (a replay)."""
     VALID = 3
     TRACKED = 12
 

@@ -13,7 +13,7 @@ from retarget.frames import interpolate
 from teleop.following import HandSample, hand_sample
 from teleop.hmd.recorded import PARTS
 from teleop.motion import SideName
-from teleop.samples import Button
+from teleop.samples import Button, Tracking
 
 Matrix = npt.NDArray[np.float64]
 FACE_BUTTONS = int(Button.PRIMARY | Button.SECONDARY | Button.MENU)
@@ -52,7 +52,7 @@ def stand_in(frame: np.void, side: SideName) -> None:
         return
     frame["presence"] = presence | controller
     block = frame[f"{side}_controller"]
-    block["flags"] = frame[f"{side}_hand"]["flags"]
+    block["flags"] = int(frame[f"{side}_hand"]["flags"]) | Tracking.STAND_IN
     block["grip"], block["trigger"] = sample.pose, pull_of(sample)
 
 

@@ -43,7 +43,7 @@ _BLOCKS = (
     (RIGHT_HAND_BIT, "right_hand", _HAND),
 )
 _ALL_BITS = sum(bit for bit, _, _ in _BLOCKS)
-_FLAG_BITS = 0x3F
+_FLAG_BITS = 0x7F
 # Plain integers: operators of `IntFlag` members cost a microsecond each, on every message.
 _VALID = int(Tracking.VALID)
 _VALID_OR_TRACKED = int(Tracking.VALID | Tracking.TRACKED)

@@ -14,7 +14,7 @@ from teleop.following import HAND_BITS
 from teleop.robots.base import JointCommand
 from teleop.robots.guard import CommandGuard
 from teleop.robots.mujoco import MujocoRobot
-from teleop.samples import Motion, Source, Tracking
+from teleop.samples import Motion, Tracking
 from tests.retarget.conftest import cached_rig
 from tests.retarget.test_hands import human
 from tests.teleop.world import MS, World
@@ -116,11 +116,13 @@ def test_no_finger_jumps_when_hands_and_controllers_alternate(rig: Rig) -> None:
 
 def test_of_a_replay_the_hand_counts_and_not_the_controller_it_holds(rig: Rig) -> None:
     world = bare(rig)
-    world.frame["source"] = Source.REPLAY
     show_hands(world, 0.9)
     world.frame["presence"] = 6 + sum(HAND_BITS.values())
+    for side in SIDES:
+        world.frame[f"{side}_controller"]["flags"] = VALID | int(Tracking.STAND_IN)
     assert list(world.tick().target["fingers"]) == [TRACKED, TRACKED]
-    world.frame["source"] = Source.WEBXR
+    for side in SIDES:
+        world.frame[f"{side}_controller"]["flags"] = VALID
     assert TRACKED not in world.tick().target["fingers"]
 
 
