@@ -41,7 +41,7 @@ class CompiledEngine:
     def __init__(self, rig: Rig, dt: float, config: RetargeterConfig) -> None:
         self._tips, self._sides, self._n = tuple(rig.tips), rig.gripper_names, len(rig.joint_names)
         self._iterations, self._dt = config.solver.iterations, dt
-        self._refine_rad = config.solver.refine_rad
+        self._refine_rad = config.solver.refined_from(dt)
         base = rig.base_joints
         shapes = rig_shapes(rig, config.collision)
         self.pairs = len(shapes.pairs) + len(shapes.box_pairs)
@@ -78,6 +78,8 @@ class CompiledEngine:
         x = np.concatenate([rig.q_home, np.ones(len(self._sides))])
         start = State.rest(x, len(self._tips), self.pairs)
         self.follow(start, Targets(np.eye(4), np.eye(4), np.eye(4)))
+        if self._rows is not None:  # made in few ticks only
+            tick.refine(self._floats, self._ints, start.memory, start.memory.copy(), 0.0, 0, 0)
         self.approach(start, rig.q_home.copy(), [1.0] * len(self._sides), 1.0)
 
     def follow(self, start: State, targets: Targets) -> Tick:
@@ -227,7 +229,7 @@ def _describe_settings(config: RetargeterConfig, dt: float) -> tuple[list[float]
             solver.damping,
             solver.error_damping,
             solver.max_error,
-            solver.refine_rad,
+            solver.refined_from(dt),
             config.behind_m,
             config.behind_rad,
         ],
@@ -235,6 +237,8 @@ def _describe_settings(config: RetargeterConfig, dt: float) -> tuple[list[float]
             collision.band_m,
             collision.watch_m,
             collision.cost,
+            float(collision.mode == "hard"),
+            collision.floor_m,
         ],
         [swivel.cost, swivel.fade_m, dt / swivel.approach_s, swivel.max_speed * dt],
     )

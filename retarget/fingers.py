@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from retarget.errors import TargetError
 from retarget.frames import Array
-from retarget.handengine import HandConfig, HandState, HandTick
-from retarget.hands import HandSolution, hand_engine, hand_posture
+from retarget.handengine import HandConfig, HandState, HandTick, hold
+from retarget.hands import hand_engine, hand_posture
 from retarget.rig import Rig
 from retarget.targets import Targets
 
 States = Mapping[str, HandState]
+Ticks = Mapping[str, HandTick]
+"""By side."""
 
 
 class FingerEngines:
@@ -31,7 +32,7 @@ class FingerEngines:
     def __init__(
         self, rig: Rig, dt: float, config: HandConfig, scales: Mapping[str, float]
     ) -> None:
-        self._hands, self._dt = rig.hands, dt
+        self._hands = rig.hands
         unknown = sorted(set(scales) - set(rig.hands))
         if unknown:
             raise TargetError(f"hand scales {unknown}: this rig has hands {sorted(rig.hands)}")
@@ -39,6 +40,8 @@ class FingerEngines:
             side: hand_engine(hand, dt, config, scales.get(side, 1.0))
             for side, hand in rig.hands.items()
         }
+        # of hands that all rest: the next ticks are the same, and most ticks ask no hand
+        self._rested: tuple[States, Ticks] = ({}, {})
 
     def __bool__(self) -> bool:
         return bool(self._engines)
@@ -60,9 +63,15 @@ class FingerEngines:
             for side, engine in self._engines.items()
         }
 
-    def follow(self, start: States, targets: Targets) -> dict[str, HandTick]:
+    def follow(self, start: States, targets: Targets) -> tuple[States, Ticks]:
         """Move towards the hands, else the grasps that are asked; what is not asked brakes."""
-        return {side: self._follow(side, start[side], targets) for side in self._engines}
+        if start is self._rested[0] and not targets.hands and not targets.grasps:
+            return self._rested
+        ticks = {side: self._follow(side, start[side], targets) for side in self._engines}
+        states = {side: tick.state for side, tick in ticks.items()}
+        if all(state.resting is not None for state in states.values()):
+            self._rested = states, ticks
+        return states, ticks
 
     def _follow(self, side: str, start: HandState, targets: Targets) -> HandTick:
         joints, grasp = targets.hand(side), targets.grasps.get(side)
@@ -71,23 +80,20 @@ class FingerEngines:
             share = min(max(grasp, 0.0), 1.0)
             goal = hand.q_home + share * (hand.q_closed - hand.q_home)
             return self._engines[side].approach(start, goal, 1.0)
-        return self._engines[side].follow(start, joints)
+        engine = self._engines[side]
+        return hold(engine, start) if joints is None else engine.follow(start, joints)
 
     def approach(
         self, start: States, goals: Mapping[str, ArrayLike], speed: float
-    ) -> dict[str, HandTick]:
+    ) -> tuple[States, Ticks]:
         """Move towards postures by side; hands that are left out brake."""
-        return {
+        ticks = {
             side: engine.approach(start[side], hand_posture(self._hands[side], goals[side]), speed)
             if side in goals
-            else engine.follow(start[side], None)
+            else hold(engine, start[side])
             for side, engine in self._engines.items()
         }
-
-    def answers(self, ticks: Mapping[str, HandTick]) -> Mapping[str, HandSolution]:
-        """What the ticks say."""
-        found = {side: HandSolution.of(tick, self._dt) for side, tick in ticks.items()}
-        return MappingProxyType(found)
+        return {side: tick.state for side, tick in ticks.items()}, ticks
 
 
 def grasp_of(q: Array, q_open: Array, q_closed: Array) -> float:

@@ -12,6 +12,8 @@ from retarget.frames import Array
 from retarget.handfile import Objective
 from retarget.targets import Status
 
+HOLD, NOTHING = Status.HOLD, float("nan")
+
 
 @dataclass(frozen=True)
 class HandConfig:
@@ -55,10 +57,12 @@ class HandState:
         memory: Positions (n,), the last step (n,), which terms pinch, (terms,), and the size of
             the operator's hand.
         n: Driven joints.
+        resting: Saturation bits, (n,) uint8, of a hand that moves no more unless it is asked.
     """
 
     memory: Array
     n: int
+    resting: NDArray[np.uint8] | None = None
 
     @classmethod
     def rest(cls, q: Array, terms: int) -> HandState:
@@ -100,6 +104,17 @@ class HandTick(NamedTuple):
     status: Status
     saturation: NDArray[np.uint8]
     objective: float
+
+
+def hold(engine: HandEngine, start: HandState) -> HandTick:
+    """Brake; a hand that rests is not computed again."""
+    if start.resting is not None:
+        return HandTick(start, HOLD, start.resting, NOTHING)
+    tick = engine.follow(start, None)
+    if tick.state.step.any():
+        return tick
+    state = HandState(tick.state.memory, start.n, tick.saturation)
+    return HandTick(state, HOLD, tick.saturation, NOTHING)
 
 
 class HandEngine(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,11 +36,12 @@ class ReferenceEngine:
         self._kinematics = Kinematics(rig.model, dict(rig.tips), self._base)
         self._box = whole_box(rig, dt)
         collision = config.collision
-        self._repulsion = Repulsion(rig_shapes(rig, collision), collision)
+        a = self._box.acceleration[:n]
+        self._repulsion = Repulsion(rig_shapes(rig, collision), collision, a)
         self.pairs = self._repulsion.pairs
         floor_m = collision.floor_m if collision.mode == "hard" else None
-        a = self._box.acceleration[:n]
-        self._solver = GaussNewton(config.solver, rig.effort, self._repulsion, a, floor_m)
+        solver = replace(config.solver, refine_rad=config.solver.refined_from(dt))
+        self._solver = GaussNewton(solver, rig.effort, self._repulsion, a, floor_m)
         self._governor = Governor(config.governor, dt)
         self._tasks = {tip: FrameTask(tip, *config.costs(tip)) for tip in rig.tips}
         joint = rig.model.getJointId
@@ -75,10 +77,10 @@ class ReferenceEngine:
         drift = self._drift(q, first.J[:tip_rows, columns], columns, activity)
         centre = step[:n].copy()
         centre[columns] = np.minimum(np.maximum(drift, low[columns]), high[columns])
-        near, opened = self._repulsion.near(self._kinematics, start.opened)
+        near, opened = self._repulsion.near(self._kinematics, start.opened, start.step[:n])
         step[:n] = self._solver.solve(
             self._kinematics, tasks, columns, first, q, (low[:n], high[:n]), step[:n], centre,
-            withheld, near, tip_rows,
+            withheld, near, start.step[:n], tip_rows,
         )  # fmt: skip
         status = Status.INVALID if refused else None
         return self._finish(start, step, asked, status, activity, motions, opened)

@@ -1,5 +1,8 @@
 """Parts keep off each other: the nearer, the dearer every further step towards each other.
 
+What counts is not where a pair is but where it could be stopped, with half of what its joints can
+decelerate: robots that brake slowly begin to do so early.
+
 Only what comes nearer pays. A pair that was near when following began may stay so: its band ends
 where it was, and opens up behind it, one way, as joint limits do. So engaging moves nothing.
 """
@@ -12,8 +15,12 @@ import numpy as np
 
 from retarget.frames import Array
 from retarget.kinematics import Columns, Kinematics
+from retarget.limits import braking_step
 from retarget.settings import CollisionConfig
 from retarget.shapes import CollisionShapes, Indices
+
+LEAST_SLOWING = 1e-12
+"""Of a pair that no joint moves [m per tick²]."""
 
 
 class Near(NamedTuple):
@@ -21,7 +28,8 @@ class Near(NamedTuple):
 
     Attributes:
         rows: How joints change each distance, (k, n).
-        room: Distance, and where the band ends, (k, 2) [m].
+        room: Distance, where the band ends [m], and how an approach can be slowed [m per tick²],
+            (k, 3).
     """
 
     rows: Array
@@ -31,12 +39,20 @@ class Near(NamedTuple):
 class Repulsion:
     """The cost of coming near, for one robot.
 
-    The residual of a pair at distance d is `cost (band - d)² / (2 band)`: its slope grows from
+    The residual of a pair that will be at distance d after the tick and the way to stop is
+    `cost (band - d)² / (2 band √h)`, h being how d changes with the step: its slope grows from
     zero at the edge of the band.
+
+    Args:
+        shapes: Capsules and boxes.
+        config: Settings.
+        acceleration: Limits of the joints per tick², (n,).
     """
 
-    def __init__(self, shapes: CollisionShapes, config: CollisionConfig) -> None:
-        self._shapes, self._config = shapes, config
+    def __init__(
+        self, shapes: CollisionShapes, config: CollisionConfig, acceleration: Array
+    ) -> None:
+        self._shapes, self._config, self._a = shapes, config, acceleration
 
     @property
     def pairs(self) -> int:
@@ -49,34 +65,48 @@ class Repulsion:
             return float("nan")
         return float(self._shapes.distances(kinematics.data, self._config.watch_m).min())
 
-    def near(self, kinematics: Kinematics, opened: Array) -> tuple[Near, Array]:
-        """Pairs within their band, and the widest each pair has been now, (pairs,).
+    def near(self, kinematics: Kinematics, opened: Array, last: Array) -> tuple[Near, Array]:
+        """Pairs that matter, and the widest each pair has been now, (pairs,).
+
+        Those are the pairs within their band, or so fast that they will be before they can stop;
+        with `hard` also those whose approach could become faster than can be stopped at the floor.
 
         Args:
             kinematics: Where the robot is.
             opened: Widest each pair has been so far, up to the band; NaN where following begins.
-        """
-        band = self._config.band_m
-        chosen, distance, rows = self._linearise(kinematics, band)
-        widest = np.full(len(opened), band)
-        widest[chosen] = np.minimum(np.fmax(opened[chosen], distance), band)
-        inside = distance < widest[chosen]
-        room = np.column_stack([distance, widest[chosen]])
-        return Near(rows[inside], room[inside]), widest
-
-    def resist(self, near: Near, done: Array, columns: Columns) -> tuple[Array, Array]:
-        """Weighted Jacobian (k, columns) and residual (k,), as if `columns` had not moved.
-
-        `done`, (n,), is what they did, and what the other joints will do.
+            last: Steps of the last tick, (n,).
         """
         c = self._config
-        went = near.rows @ done
-        distance, widest = near.room.T
-        short = np.maximum(widest - (distance + went), 0.0)
-        slope = -c.cost * short / c.band_m
+        chosen, distance, rows = self._linearise(kinematics, max(c.band_m, c.watch_m))
+        widest = np.full(len(opened), c.band_m)
+        widest[chosen] = end = np.minimum(np.fmax(opened[chosen], distance), c.band_m)
+        went, change = rows @ last, np.abs(rows) @ self._a
+        slowing = np.maximum(0.5 * change, LEAST_SLOWING)
+        counts = (distance < end) | (distance + went - _stop(went, slowing) < end)
+        if c.mode == "hard":
+            spare = np.maximum(distance - np.minimum(c.floor_m, end), 0.0)
+            counts |= braking_step(spare, slowing) < change - went
+        room = np.column_stack([distance, end, slowing])
+        return Near(rows[counts], room[counts]), widest
+
+    def resist(
+        self, near: Near, done: Array, guess: Array, columns: Columns
+    ) -> tuple[Array, Array]:
+        """Weighted Jacobian (k, columns) and residual (k,), as if `columns` had not moved.
+
+        `done`, (n,), is what they did, and what the other joints will do; about `guess`, which
+        holds `columns` only, the cost is linearised.
+        """
+        c = self._config
         mine = near.rows[:, columns]
-        back = mine @ done[columns]
-        return slope[:, None] * mine, 0.5 * c.cost * short * short / c.band_m - slope * back
+        back = mine @ guess[columns]
+        went = near.rows @ done + mine @ (guess[columns] - done[columns])
+        distance, widest, slowing = near.room.T
+        short = np.maximum(widest - (distance + went - _stop(went, slowing)), 0.0)
+        change = 1.0 + np.maximum(-went, 0.0) / slowing
+        steep = c.cost / (c.band_m * np.sqrt(change))
+        slope = -steep * change * short
+        return slope[:, None] * mine, 0.5 * steep * short * short - slope * back
 
     def _linearise(self, kinematics: Kinematics, near: float) -> tuple[Indices, Array, Array]:
         """Pairs that may be nearer than `near`, their distances, and derivatives by the joints."""
@@ -99,3 +129,10 @@ class Repulsion:
         twist = np.concatenate([n, np.cross(p, n)], axis=1)
         rows: Array = (twist @ kinematics.J) * kinematics.chains[joints]
         return rows
+
+
+def _stop(went: Array, slowing: Array) -> Array:
+    """Way to stop from changes of distance per tick; nothing for what goes apart."""
+    v = np.maximum(-went, 0.0)
+    way: Array = 0.5 * v * v / slowing
+    return way

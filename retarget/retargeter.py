@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike
 from retarget.engine import Engine, State, Tick
 from retarget.errors import TargetError, TickError
 from retarget.filters import FilterConfig, TargetFilter
-from retarget.fingers import FingerEngines, States
+from retarget.fingers import FingerEngines, States, Ticks
 from retarget.frames import Array
-from retarget.handengine import HandTick
 from retarget.reference import ReferenceEngine
 from retarget.rig import Rig
 from retarget.settings import Collision, PostureConfig, RetargeterConfig
@@ -85,6 +84,7 @@ class Retargeter:
         self._shape = Shape(self._n, self._rate_hz, tuple(rig.tips))
         self._filter = None if filters is None else TargetFilter(filters, self.dt)
         self._hand_engines = FingerEngines(rig, self.dt, self.config.hands, hand_scales or {})
+        self._has_hands = bool(rig.file.hands)
         self._start: State | None = None
         self._state = self._rest(rig.q_home, None)
         self._fingers_start: States = {}
@@ -142,10 +142,10 @@ class Retargeter:
         return self._follow(self._start, targets)
 
     def _follow(self, start: State, targets: Targets) -> Solution:
-        tick = self._engine.follow(start, targets)
-        if not self._hand_engines:
-            return self._answer(tick)
-        return self._answer(tick, self._hand_engines.follow(self._fingers_start, targets))
+        tick, hands = self._engine.follow(start, targets), NO_HANDS
+        if self._has_hands:
+            self._fingers, hands = self._hand_engines.follow(self._fingers_start, targets)
+        return self._answer(tick, hands)
 
     def step_joints(
         self,
@@ -173,7 +173,7 @@ class Retargeter:
         self._start, self._fingers_start = start, fingers = self._state, self._fingers
         goal[self.rig.base_joints] = start.x[self.rig.base_joints]
         tick = self._engine.approach(start, goal, openings, speed)
-        hands = self._hand_engines.approach(fingers, fingers_goal or {}, speed)
+        self._fingers, hands = self._hand_engines.approach(fingers, fingers_goal or {}, speed)
         return self._answer(tick, hands)
 
     def _rest(self, q: ArrayLike, grippers: ArrayLike | None) -> State:
@@ -184,13 +184,9 @@ class Retargeter:
         x = np.concatenate([joints, _vector(grippers, len(names), "grippers")])
         return State.rest(x, tips, self._engine.pairs)
 
-    def _answer(self, tick: Tick, hands: Mapping[str, HandTick] | None = None) -> Solution:
+    def _answer(self, tick: Tick, hands: Ticks) -> Solution:
         self._state, status, saturation, clearance_m = tick
-        if not hands:
-            return Solution(self._state, status, saturation, clearance_m, self._shape, NO_HANDS)
-        self._fingers = {side: tick.state for side, tick in hands.items()}
-        answers = self._hand_engines.answers(hands)
-        return Solution(self._state, status, saturation, clearance_m, self._shape, answers)
+        return Solution(self._state, status, saturation, clearance_m, self._shape, hands)
 
 
 def _changed(

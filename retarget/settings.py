@@ -40,6 +40,7 @@ class SolverConfig:
         refine_rad: Further ones are made where a joint steps by more than this: they pay for the
             curvature of the way, which is then 0.1 mm and more. Making them now and then costs
             smoothness, so only where one cannot do.
+        refine_s: Ticks longer than this make all iterations: most of their steps are large [s].
         damping: Damping at zero error, [cost²] / [rad²].
         error_damping: Further damping per squared weighted error, 1 / [rad²].
         max_error: Weighted error beyond which damping grows no further.
@@ -47,9 +48,14 @@ class SolverConfig:
 
     iterations: int = 2
     refine_rad: float = 0.02
+    refine_s: float = 0.008
     damping: float = 1e-6
     error_damping: float = 30.0
     max_error: float = 0.005
+
+    def refined_from(self, dt: float) -> float:
+        """Step of a joint from which a tick of `dt` [s] makes further iterations [rad]."""
+        return self.refine_rad if dt <= self.refine_s else 0.0
 
 
 Collision = Literal["off", "soft", "hard"]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from retarget.engine import State
 from retarget.frames import Array
+from retarget.handengine import HandTick
 from retarget.hands import HandSolution
 from retarget.targets import Status
 
-NO_HANDS: Mapping[str, HandSolution] = MappingProxyType({})
+NO_HANDS: Mapping[str, HandTick] = MappingProxyType({})
 
 
 class Shape(NamedTuple):
@@ -40,10 +41,9 @@ class Solution:
         saturation: `Saturation` bits per joint, (nq,) uint8.
         clearance_m: Smallest distance of parts that must not touch [m], at most the distance at
             which they are watched; NaN where none is known.
-        hands: Answers of hands with fingers, by side.
     """
 
-    __slots__ = ("_shape", "_state", "clearance_m", "hands", "saturation", "status")
+    __slots__ = ("_hands", "_shape", "_state", "clearance_m", "saturation", "status")
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Solution:
         saturation: NDArray[np.uint8],
         clearance_m: float,
         shape: Shape,
-        hands: Mapping[str, HandSolution] = NO_HANDS,
+        hands: Mapping[str, HandTick] = NO_HANDS,
     ) -> None:
         self._state = state
         self._shape = shape
         self.status = status
         self.saturation = saturation
         self.clearance_m = clearance_m
-        self.hands = hands
+        self._hands = hands
 
     @property
     def q(self) -> Array:
@@ -81,6 +81,13 @@ class Solution:
         grippers = self._state.memory[self._shape.joints : self._state.sizes[0]]
         grippers.flags.writeable = False
         return grippers
+
+    @property
+    def hands(self) -> Mapping[str, HandSolution]:
+        """Answers of hands with fingers, by side."""
+        dt = 1.0 / self._shape.rate_hz
+        found = {side: HandSolution.of(tick, dt) for side, tick in self._hands.items()}
+        return MappingProxyType(found)
 
     @property
     def residuals(self) -> Mapping[str, tuple[float, float]]:

@@ -134,6 +134,7 @@ class GaussNewton:
         centre: Array,
         withheld: float,
         near: Near,
+        last: Array,
         tip_rows: int,
     ) -> Array:
         """The step from `q` that brings down the tasks' cost, (n,).
@@ -148,13 +149,14 @@ class GaussNewton:
             braking: The step that brakes, (n,), inside the bounds.
             centre: Step the damping pulls towards, (n,), inside the bounds.
             withheld: Squared weighted error that the tasks were spared; it only adds damping.
-            near: Pairs within their band.
+            near: Pairs that matter.
+            last: Step of the last tick, (n,).
             tip_rows: How many rows, the first ones, are of tips: their error makes the damping.
         """
         c = self.config
         effort, start = self._effort[columns], centre[columns]
         n = len(effort)
-        step, done, now = braking.copy(), braking.copy(), first
+        step, done, now, guess = braking.copy(), braking.copy(), first, last
         done[columns] = 0.0
         floors = np.zeros(0)
         if self._floor_m is not None:
@@ -166,13 +168,14 @@ class GaussNewton:
                     break
                 kinematics.update(q + step)
                 now, done = linearise(tasks, kinematics), step.copy()
+                guess = done
             A, e = now.J[:, columns], now.e
             error2 = min(float(e[:tip_rows] @ e[:tip_rows]) + withheld, c.max_error**2)
             damping = effort * (c.damping + c.error_damping * error2)
             H = A.T @ A
             H.flat[:: n + 1] += damping
             g = A.T @ (e - A @ done[columns]) - damping * start
-            C, d = self._repulsion.resist(near, done, columns)
+            C, d = self._repulsion.resist(near, done, guess, columns)
             H += C.T @ C
             g += C.T @ d
             lower, upper = bounds[0][columns], bounds[1][columns]

@@ -62,12 +62,12 @@ def cut(floats: Array, ints: NDArray[Any]) -> Any:  # noqa: PLR0915 (a list of a
         robot: box (4, n + g), effort (n,), posture (3, n), tip joints (tips,), tools (tips, 3, 4),
             chains (joints, n), arms (2, 4): joints of shoulder, elbow, wrist, and tip; base (3,).
         shapes: as in `retarget.shapes`.
-        settings: governor (4,), posture (5,), damping (6,), repulsion (3,), swivel (4,).
+        settings: governor (4,), posture (5,), damping (6,), repulsion (5,), swivel (4,).
         asked: flags (tips + 2,), T (tips, 3, 4), costs (tips, 2), elbows (2, 3), openings (g,),
             base velocity (3,).
         work: bounds (2, n + g), step (n + g,), reference (tips, 3, 4), A (6 tips + 2, n),
             e (6 tips + 2,), centre (n,), done (n,), H (n, n), g (n,), rows (pairs, n),
-            room (pairs, 2), segments (capsules, 3, 3), active (n,), left (tips, 2),
+            room (pairs, 3), segments (capsules, 3, 3), active (n,), left (tips, 2),
             B (6 tips + 2, n), nearest pair (1,),
             and of the solver: L (n, n), inverses (n,), links, index, held (n,), y, low, high,
             x (n,).
@@ -105,7 +105,7 @@ def cut(floats: Array, ints: NDArray[Any]) -> Any:  # noqa: PLR0915 (a list of a
     rates, f = shaped(floats, f, (4,)), f + 4
     gains, f = shaped(floats, f, (5,)), f + 5
     damping, f = shaped(floats, f, (6,)), f + 6
-    repulsion, f = shaped(floats, f, (3,)), f + 3
+    repulsion, f = shaped(floats, f, (5,)), f + 5
     swivel, f = shaped(floats, f, (4,)), f + 4
     T, f = shaped(floats, f, (tips, 3, 4)), f + 12 * tips
     costs, f = shaped(floats, f, (tips, 2)), f + 2 * tips
@@ -122,7 +122,7 @@ def cut(floats: Array, ints: NDArray[Any]) -> Any:  # noqa: PLR0915 (a list of a
     H, f = shaped(floats, f, (n, n)), f + n * n
     g, f = shaped(floats, f, (n,)), f + n
     gradients, f = shaped(floats, f, (near, n)), f + near * n
-    room, f = shaped(floats, f, (near, 2)), f + 2 * near
+    room, f = shaped(floats, f, (near, 3)), f + 3 * near
     segments, f = shaped(floats, f, (capsules, 3, 3)), f + 9 * capsules
     left, f = shaped(floats, f, (tips, 2)), f + 2 * tips
     packed, f = shaped(floats, f, (rows, n)), f + rows * n
@@ -163,9 +163,9 @@ def lengths(sizes: list[int]) -> tuple[int, int]:
     """How long the buffers of these sizes are: floats, integers."""
     n, grippers, tips, joints, capsules, pairs, boxes, box_pairs = sizes
     x, rows, near = n + grippers, 6 * tips + 2, pairs + box_pairs
-    floats = 4 * x + 4 * n + 12 * tips + 7 * capsules + pairs + 15 * boxes + near + 22
+    floats = 4 * x + 4 * n + 12 * tips + 7 * capsules + pairs + 15 * boxes + near + 24
     floats += 14 * tips + 6 + grippers + 3
-    floats += 3 * x + 12 * tips + rows * (n + 1) + 2 * n + n * n + n + near * (n + 2)
+    floats += 3 * x + 12 * tips + rows * (n + 1) + 2 * n + n * n + n + near * (n + 3)
     floats += 9 * capsules + 2 * tips + rows * n
     ints = SIZES + tips + 11 + joints * n + capsules + 2 * pairs + 2 * box_pairs + n + tips + 2
     ints += 3 * joints + 1

@@ -14,6 +14,10 @@ import numpy as np
 from retarget.compiling import jit
 from retarget.distances import HALVINGS, PARALLEL
 from retarget.frames import Array
+from retarget.kernels.limits import ACCELERATION, braking_step
+
+LEAST_SLOWING = 1e-12
+"""Of a pair that no joint moves [m per tick²]."""
 
 
 @jit
@@ -192,36 +196,52 @@ def gradient(
 
 
 @jit
+def stop(went: float, slowing: float) -> float:
+    """Way to stop from a change of distance per tick; nothing for what goes apart."""
+    v = max(-went, 0.0)
+    return 0.5 * v * v / slowing
+
+
+@jit
 def approaching(
     J: Array,
     M: Array,
     chains: Any,
     shapes: Any,
     settings: Array,
+    last: Array,
+    box: Array,
     before: Array,
     segments: Array,
     opened: Array,
     rows: Array,
     room: Array,
 ) -> int:
-    """Write the pairs within their band: how joints change their distance, and the room they have.
+    """Write the pairs that matter: how joints change their distance, and the room they have.
+
+    Those are the pairs within their band, or so fast that they will be before they can stop; with
+    `hard` also those whose approach could become faster than can be stopped at the floor.
 
     Args:
         J: Spatial Jacobian, (6, n).
         M: Placements of the joints.
         chains: Which columns move a joint, (joints, n).
         shapes: Capsules, boxes, pairs.
-        settings: Band [m], ...
+        settings: Band [m], distance up to which pairs are watched [m], cost, whether the mode is
+            `hard`, floor [m].
+        last: Steps of the last tick, (at least n,).
+        box: Limits of the joints, (4, at least n).
         before: Widest each pair has been, (pairs,); NaN where nothing was asked before.
         segments: Work space, (c, 3, 3).
         opened: Written: the same after this tick.
         rows: Written, (pairs, n).
-        room: Written, (pairs, 2): distance, and where the band ends.
+        room: Written, (pairs, 3): distance, where the band ends, and how an approach can be
+            slowed [m per tick²].
 
     Returns:
         How many rows were written.
     """
-    band = settings[0]
+    band, watch = settings[0], max(settings[0], settings[1])
     joints, _, radii, pairs, allowances, boxes, sizes, box_pairs, spans = shapes
     p, q, n = np.empty(3), np.empty(3), np.empty(3)
     place(M, shapes, segments)
@@ -230,7 +250,7 @@ def approaching(
         opened[k] = band
         if k < count:
             i, j = pairs[k, 0], pairs[k, 1]
-            if apart(segments, i, j, band + spans[k]):
+            if apart(segments, i, j, watch + spans[k]):
                 continue
             d = nearest(segments, i, j, p, q)
             for r in range(3):
@@ -239,14 +259,25 @@ def approaching(
             first, second = joints[i], joints[j]
         else:
             i, b = box_pairs[k - count, 0], box_pairs[k - count, 1]
-            if aside(segments, i, boxes, sizes, b, band + spans[k]):
+            if aside(segments, i, boxes, sizes, b, watch + spans[k]):
                 continue
             d = beside(segments, i, boxes, sizes, b, p, n) - radii[i]
             first, second = joints[i], 0
+        if d >= watch:
+            continue
         opened[k] = min(band, d if math.isnan(before[k]) else max(before[k], d))
-        if d < opened[k]:
-            gradient(J, chains, first, second, p, q, n, rows, found)
-            room[found, 0], room[found, 1] = d, opened[k]
+        gradient(J, chains, first, second, p, q, n, rows, found)
+        went = change = 0.0
+        for c in range(rows.shape[1]):
+            went += rows[found, c] * last[c]
+            change += abs(rows[found, c]) * box[ACCELERATION, c]
+        slowing = max(0.5 * change, LEAST_SLOWING)
+        counts = d < opened[k] or d + went - stop(went, slowing) < opened[k]
+        if settings[3] and not counts:
+            spare = max(d - min(settings[4], opened[k]), 0.0)
+            counts = braking_step(spare, slowing) < change - went
+        if counts:
+            room[found, 0], room[found, 1], room[found, 2] = d, opened[k], slowing
             found += 1
     return found
 
@@ -259,14 +290,18 @@ def resist(
     settings: Array,
     active: Any,
     done: Array,
+    guess: Array,
     H: Array,
     g: Array,
 ) -> None:
     """Add the cost of coming near to the normal equations of the active joints' whole step.
 
-    `done` is what they did so far, and what the other joints will do.
+    `done` is what they did so far, and what the other joints will do; about `guess`, which holds
+    the active joints only, the cost is linearised.
 
-    The residual is k (band - d)² / (2 band): its slope grows from zero at the edge of the band.
+    The residual is k (band - d)² / (2 band √h), d being what the distance will be after the tick
+    and the way to stop, and h how d changes with the step: its slope grows from zero at the edge
+    of the band.
     """
     scale, m = settings[2], len(active)
     for c in range(count):
@@ -274,12 +309,16 @@ def resist(
         for i in range(len(done)):
             went += rows[c, i] * done[i]
         for a in range(m):
-            back += rows[c, active[a]] * done[active[a]]
-        short = room[c, 1] - (room[c, 0] + went)
+            i = active[a]
+            back += rows[c, i] * guess[i]
+            went += rows[c, i] * (guess[i] - done[i])
+        short = room[c, 1] - (room[c, 0] + went - stop(went, room[c, 2]))
         if short <= 0.0:
             continue
-        slope = -scale * short / settings[0]
-        residual = 0.5 * scale * short * short / settings[0] - slope * back
+        change = 1.0 + max(-went, 0.0) / room[c, 2]
+        steep = scale / (settings[0] * math.sqrt(change))
+        slope = -steep * change * short
+        residual = 0.5 * steep * short * short - slope * back
         for a in range(m):
             weight = slope * rows[c, active[a]]
             if weight != 0.0:

@@ -62,16 +62,26 @@ def linearise_all(J: Array, M: Array, robot: Any, asked: Any, settings: Any, wor
 
 @jit
 def solve(
-    robot: Any, settings: Any, work: Any, m: int, count: int, withheld: float, whole: bool
+    robot: Any,
+    settings: Any,
+    work: Any,
+    guess: Array,
+    m: int,
+    count: int,
+    withheld: float,
+    whole: bool,
 ) -> None:
-    """Write the step of the active joints; with `whole` False only its normal equations."""
+    """Write the step of the active joints; with `whole` False only its normal equations.
+
+    `guess` is about which step the cost of coming near is linearised, (at least n,).
+    """
     effort = robot[1]
     damping, repel = settings[2], settings[3]
     bounds, step, e, B = work[0], work[1], work[4], work[14][:, :m]
     centre, done, rows, room, active = work[5], work[6], work[9], work[10], work[12][:m]
     G, c = work[7][:m, :m], work[8][:m]
     damp(B, e, len(e) - 2, active, done, centre, effort, damping, withheld, G, c)
-    resist(rows, room, count, repel, active, done, G, c)
+    resist(rows, room, count, repel, active, done, guess, G, c)
     if not whole:
         return
     low, high, x = work[16][6][:m], work[16][7][:m], work[16][8][:m]
@@ -159,9 +169,10 @@ def open_follow(buffers: Any, start: Any, after: Any, whole: bool) -> tuple[floa
     count = 0
     if len(opened) > 0:
         count = approaching(
-            J, M, chains, shapes, settings[3], opened, work[11], opened_now, work[9], work[10]
-        )
-    solve(robot, settings, work, m, count, withheld, whole)
+            J, M, chains, shapes, settings[3], last, box, opened, work[11], opened_now, work[9],
+            work[10],
+        )  # fmt: skip
+    solve(robot, settings, work, last, m, count, withheld, whole)
     return withheld, left, m, count
 
 
@@ -180,7 +191,7 @@ def go_on(
     pack(work[3], work[12][:m], B)
     clear(work[7][:m, :m])
     add_gram(B, 0, len(B), work[7][:m, :m], work[16][2])
-    solve(robot, settings, work, m, count, withheld, whole)
+    solve(robot, settings, work, done, m, count, withheld, whole)
 
 
 @jit

@@ -63,14 +63,15 @@ def test_distances_change_as_their_gradients_say(rig):
     rng = np.random.default_rng(5)
     kinematics = Kinematics(rig.model, dict(rig.tips))
     shapes = collision_shapes(rig)
-    repulsion = Repulsion(shapes, CollisionConfig(band_m=0.2))
+    still = np.zeros(len(rig.joint_names))
+    repulsion = Repulsion(shapes, CollisionConfig(band_m=0.2), still + 1.0)
     unknown = np.full(repulsion.pairs, np.nan)
     checked = 0
     for _ in range(2):
         q = random_q(rig, rng)
         kinematics.update(q)
         # where following began far away, all pairs within the band count
-        near, _ = repulsion.near(kinematics, np.full_like(unknown, 0.2))
+        near, _ = repulsion.near(kinematics, np.full_like(unknown, 0.2), still)
         if not len(near.rows):
             continue
 
@@ -79,7 +80,7 @@ def test_distances_change_as_their_gradients_say(rig):
             return shapes.distances(kinematics.data, 0.2)
 
         slopes = finite_difference(distance, q)
-        for row, (d, _) in zip(near.rows, near.room, strict=True):
+        for row, (d, _, _) in zip(near.rows, near.room, strict=True):
             same = np.abs(distance(q) - d) < 1e-9
             errors = np.abs(slopes[same] - row).max(axis=1)
             checked += 1
@@ -102,6 +103,26 @@ def test_hands_that_would_cross_stay_apart(rig, mode):
     for _ in range(600):
         s = r.step(home)
     assert max(p for p, _ in s.residuals.values()) < 2e-3
+
+
+@pytest.mark.parametrize("rate_hz", [200, 72])
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_hands_that_rush_through_one_another_never_overlap(rig, mode, rate_hz):
+    """Both at 1.3 m/s at most, also on robots that need 20 cm to stop."""
+    tips = rig.forward(rig.q_home)
+    gap = tips["right_wrist"][:3, 3] - tips["left_wrist"][:3, 3]
+    way = (0.5 + 0.1 / np.linalg.norm(gap)) * gap
+    ticks = round(1.5 * np.linalg.norm(way) / 1.3 * rate_hz)
+    r = Retargeter(rig, rate_hz, collision=mode)
+    least = np.inf
+    for k in range(ticks + rate_hz):
+        u = min(k / ticks, 1.0)
+        share = u * u * (3 - 2 * u)
+        left, right = tips["left_wrist"].copy(), tips["right_wrist"].copy()
+        left[:3, 3] += share * way
+        right[:3, 3] -= share * way
+        least = min(least, r.step(Targets(left, right)).clearance_m)
+    assert least > 0.0
 
 
 def test_without_repulsion_they_would_have_met(rig):
