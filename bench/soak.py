@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.hand_motion import hand
 from retarget import Retargeter, Rig, Solution, Targets, builtin_rigs, load_rig
 from retarget.errors import RetargetError
 from retarget.frames import exp3
@@ -72,9 +73,28 @@ class Wanderer:
         return Targets(
             **{name: T for name, T in poses.items() if T is not None},
             grippers={s: float(rng.choice([-3, 0, 0.5, 1, np.nan])) for s in ("left", "right")},
+            hands=self._hands(),
+            grasps=self._grasps(),
             weights=weights if rng.random() < 0.1 else {},
             validity=valid if self._mood == "flicker" else {},
         )
+
+    def _hands(self) -> dict[str, Array]:
+        """Hands in any posture, now and then none or one that cannot be."""
+        rng, found = self._rng, {}
+        for side in self._rig.finger_slices:
+            if rng.random() < 0.4:
+                continue
+            curls, spread = rng.uniform(-0.3, 1.6, 5), rng.uniform(-0.3, 0.5)
+            joints = rng.uniform(0.6, 1.4) * hand(curls, spread, rng.uniform(-0.2, 1.2))
+            if self._mood == "rubbish":
+                joints[rng.integers(26), rng.integers(3)] = rng.choice([np.nan, np.inf, 9.0])
+            found[side] = joints if side == "right" else joints * [1, -1, 1]
+        return found
+
+    def _grasps(self) -> dict[str, float]:
+        rng, sides = self._rng, self._rig.finger_slices
+        return {s: float(rng.choice([-3, 0, 0.7, 1, np.nan])) for s in sides if rng.random() < 0.5}
 
     def _pose(self, tip: str) -> Array | None:
         rng, mood = self._rng, self._mood
@@ -152,24 +172,48 @@ def violations(
             yield f"gripper opening {side}"
 
 
+def finger_violations(
+    rig: Rig, dt: float, before: dict[str, tuple[Array, Array]], solution: Solution
+) -> Iterator[str]:
+    """What one tick from (q, last step) of each hand broke."""
+    for side, answer in solution.hands.items():
+        limits, (q, last) = rig.hands[side], before[side]
+        step = answer.q - q
+        if not np.isfinite(answer.q).all():
+            yield f"{side} hand not finite"
+        elif (answer.q < limits.lower - SLACK).any() or (answer.q > limits.upper + SLACK).any():
+            yield f"{side} hand beyond its limits"
+        elif (np.abs(step) > limits.velocity_limit * dt + SLACK).any():
+            yield f"{side} hand too fast"
+        elif (np.abs(step - last) > limits.acceleration_limit * dt**2 + SLACK).any():
+            yield f"{side} hand accelerates too fast"
+
+
+def _at_rest(retargeter: Retargeter) -> dict[str, tuple[Array, Array]]:
+    return {side: (q, np.zeros(len(q))) for side, q in retargeter.fingers.items()}
+
+
 def run_episode(rig: Rig, retargeter: Retargeter, seed: int, ticks: int = EPISODE) -> list[str]:
     """What was broken in one episode, a line each."""
     rng = np.random.default_rng(seed)
     operator, dt, found = Wanderer(rig, rng), retargeter.dt, []
     q, step, grippers = _reset(rig, retargeter, rng)
-    k = 0
+    fingers, k = _at_rest(retargeter), 0
     while k < ticks:
         if rng.random() < 0.004:
             q, step, grippers = _reset(rig, retargeter, rng)
+            fingers = _at_rest(retargeter)
         solution = _tick(rig, retargeter, operator, rng)
         revisions = int(rng.integers(1, 4)) if rng.random() < 0.2 else 0
         for number in range(1 + revisions):
             if number:
                 solution = retargeter.revise(operator.targets())
-            wrong = violations(rig, dt, (q, step), solution, grippers)
+            wrong = [*violations(rig, dt, (q, step), solution, grippers)]
+            wrong += finger_violations(rig, dt, fingers, solution)
             found += [f"tick {k} revision {number}: {what}" for what in wrong]
         k += 1
         step, q, grippers = solution.q - q, solution.q, solution.grippers
+        fingers = {s: (a.q, a.q - fingers[s][0]) for s, a in solution.hands.items()}
     return found
 
 

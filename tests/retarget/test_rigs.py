@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 
 import mujoco
@@ -142,6 +143,7 @@ def test_a_rig_without_its_package_names_the_extra(name, package, extra, monkeyp
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda wanted: None if wanted == package else find(wanted)
     )
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
     with pytest.raises(MissingModelPackageError, match=rf'pip install "telecap\[.*{extra}?.*\]"'):
         load_rig(name)
     assert f'pip install "telecap[{extra}]"' in missing_packages(read_rig(find_rig(name)))
