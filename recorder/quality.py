@@ -5,7 +5,7 @@ Half a second for a minute of data, so that it runs while the operator decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -101,6 +101,12 @@ class QualityReport:
     def reasons(self) -> list[str]:
         """Messages of the findings."""
         return [finding.message for finding in self.findings]
+
+    def extended(self, findings: Iterable[Finding], metrics: Mapping[str, Any]) -> QualityReport:
+        """The same with what was found by other means, such as the robot's model."""
+        every = sorted((*self.findings, *findings), key=lambda f: f.level != "fail")
+        worst: Verdict = every[0].level if every else "pass"
+        return QualityReport(worst, tuple(every), {**self.metrics, **metrics})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, as `Dataset.set_quality` keeps it."""

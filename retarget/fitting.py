@@ -207,7 +207,7 @@ def _boxes(
     return poses, sizes, names
 
 
-def _neighbours(model: Any, i: int, j: int) -> bool:
+def neighbours(model: Any, i: int, j: int) -> bool:
     """Whether at most one joint lies between two of a chain: their limits are to keep them off."""
     upper, lower = min(i, j), max(i, j)
     parents = [model.parents[lower], model.parents[model.parents[lower]]]
@@ -224,7 +224,7 @@ def _meeting(model: Any, geometry: Any, parts: Sequence[_Part]) -> dict[tuple[in
             continue
         if parts[i].touches and parts[j].touches:
             continue
-        if not _neighbours(model, parts[i].joint, parts[j].joint):
+        if not neighbours(model, parts[i].joint, parts[j].joint):
             meeting.setdefault((min(i, j), max(i, j)), []).append(row)
     return meeting
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from recorder import Dataset, Episode
 from recorder.export.lerobot import export_lerobot
-from recorder.quality import check_episode
+from teleop.collisions import check_take
 from teleop.config import RunConfig
 from teleop.errors import TeleopError
 from teleop.operators import Operator, make_operator
@@ -178,7 +178,7 @@ def _known_ids(dataset: Path) -> set[str]:
 
 
 def _summary(episode: Episode) -> dict[str, Any]:
-    report = check_episode(episode)
+    report = check_take(episode, {})
     metrics = report.metrics
     return {
         "path": str(episode.path),

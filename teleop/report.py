@@ -19,7 +19,8 @@ import numpy.typing as npt
 import simplejpeg
 
 from recorder import Episode, Event
-from recorder.quality import QualityReport, check_episode
+from recorder.quality import QualityReport
+from teleop.collisions import CollisionCheck, check_take
 from teleop.plots import Curve, Mark, histogram, line_plot, timeline
 from teleop.report_style import CSS
 from teleop.samples import MEMORY
@@ -74,7 +75,8 @@ def write_report(
     Returns:
         `out`.
     """
-    takes = [_Take(i + 1, ep, check_episode(ep)) for i, ep in enumerate(episodes)]
+    models: dict[str, CollisionCheck] = {}
+    takes = [_Take(i + 1, ep, check_take(ep, models)) for i, ep in enumerate(episodes)]
     body = [_head(takes, extra or {}), _summary(takes), *(_section(take) for take in takes)]
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

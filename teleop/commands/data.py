@@ -10,8 +10,8 @@ from tyro.conf import Positional
 
 from recorder import Episode
 from recorder.export.lerobot import export_lerobot
-from recorder.quality import check_episode
 from recorder.repair import repair_dataset
+from teleop.collisions import CollisionCheck, check_take
 from teleop.commands.shared import (
     DEFAULT_DATASET,
     VERDICT_COLOUR,
@@ -31,7 +31,7 @@ def check(
     *,
     as_json: JsonFlag = False,
 ) -> int:
-    """Check episodes or whole datasets: rates, gaps, drops, clocks, skew, jerk, saturation.
+    """Check episodes or whole datasets: rates, gaps, drops, clocks, skew, jerk, collisions.
 
     The exit code is 0 when nothing failed, 1 when an episode failed.
 
@@ -42,7 +42,8 @@ def check(
     found = [p for path in paths for p in episode_paths(path)]
     if not found:
         raise UsageError(f"no episodes in {', '.join(map(str, paths)) or 'nothing'}")
-    reports = [(p, check_episode(open_episode(p))) for p in found]
+    models: dict[str, CollisionCheck] = {}
+    reports = [(p, check_take(open_episode(p), models)) for p in found]
     if as_json:
         print(json.dumps([{"path": str(p), **r.to_dict()} for p, r in reports]))  # noqa: T201
     else:

@@ -21,11 +21,11 @@ import numpy as np
 
 from recorder import Dataset, EpisodeWriter, RecorderError
 from recorder.errors import WriteFailedError
-from recorder.quality import check_episode
 from retarget import load_rig
 from teleop import samples
 from teleop.bus import Bus, Message, Publisher, Subscriber
 from teleop.cameras.base import Picture, camera_plan
+from teleop.collisions import CollisionCheck, check_take
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
 from teleop.recording import Channel, camera_specs, operator_channels, rig_channels, split_operator
@@ -65,10 +65,12 @@ class RecordProcess:
         self.operator_streams = operator_channels()
         self.cameras = camera_plan(rig, config)
         self.camera_specs = camera_specs(rig, self.cameras)
+        self.collisions = {rig.name: CollisionCheck(rig)}
         self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self.pool.submit(self.collisions[rig.name].prepare)  # the first verdict must not wait
         self.checking: Future[dict[str, Any]] | None = None
         self.commands = bus.subscriber("recorder/command", None, depth=64)
         self.status: Publisher = bus.publisher("recorder/status", None, max_bytes=65536)
@@ -189,7 +191,7 @@ class RecordProcess:
             "verdict": "",
             "reasons": [],
         }
-        self.checking = self.pool.submit(_check, self.dataset, take.writer.id)
+        self.checking = self.pool.submit(_check, self.dataset, take.writer.id, self.collisions)
 
     def _pause(self, paused: bool, command: dict[str, Any]) -> None:
         if self.take is not None and self.take.paused != paused:
@@ -286,7 +288,7 @@ class RecordProcess:
         """Takes that a crash left without a verdict get one now, beside everything else."""
         for row in self.dataset.episodes():
             if row.quality is None:
-                self.pool.submit(_check, self.dataset, row.id)
+                self.pool.submit(_check, self.dataset, row.id, self.collisions)
 
     def _publish_status(self, now_ns: int) -> None:
         self._next_status_ns = now_ns + STATUS_PERIOD_NS
@@ -305,8 +307,10 @@ class RecordProcess:
         self.status.send(json.dumps(status).encode())
 
 
-def _check(dataset: Dataset, episode_id: str) -> dict[str, Any]:
-    report = check_episode(dataset[episode_id])
+def _check(
+    dataset: Dataset, episode_id: str, collisions: dict[str, CollisionCheck]
+) -> dict[str, Any]:
+    report = check_take(dataset[episode_id], collisions)
     result = report.to_dict()
     dataset.set_quality(episode_id, result)
     reasons = [f.message for f in report.findings]
