@@ -112,7 +112,7 @@ def fit_shapes(rig: Rig) -> CollisionShapes:
         poses.append(pose_to_matrix([*obstacle.center, *obstacle.quat_xyzw])[:3])
         sizes.append(0.5 * np.array(obstacle.size))
         names.append(obstacle.name)
-    meeting = _meeting(rig.model, geometry, parts)
+    meeting = _meeting(geometry, parts)
     whose = np.array(owner, dtype=np.intp)
     pairs = [
         (i, j)
@@ -207,14 +207,7 @@ def _boxes(
     return poses, sizes, names
 
 
-def neighbours(model: Any, i: int, j: int) -> bool:
-    """Whether at most one joint lies between two of a chain: their limits are to keep them off."""
-    upper, lower = min(i, j), max(i, j)
-    parents = [model.parents[lower], model.parents[model.parents[lower]]]
-    return upper in parents
-
-
-def _meeting(model: Any, geometry: Any, parts: Sequence[_Part]) -> dict[tuple[int, int], list[int]]:
+def _meeting(geometry: Any, parts: Sequence[_Part]) -> dict[tuple[int, int], list[int]]:
     """Pairs of parts that may not touch, and the geometry's own pairs that belong to each."""
     part_of = {k: index for index, part in enumerate(parts) for k in part.objects}
     meeting: dict[tuple[int, int], list[int]] = {}
@@ -224,8 +217,7 @@ def _meeting(model: Any, geometry: Any, parts: Sequence[_Part]) -> dict[tuple[in
             continue
         if parts[i].touches and parts[j].touches:
             continue
-        if not neighbours(model, parts[i].joint, parts[j].joint):
-            meeting.setdefault((min(i, j), max(i, j)), []).append(row)
+        meeting.setdefault((min(i, j), max(i, j)), []).append(row)
     return meeting
 
 

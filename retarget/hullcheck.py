@@ -13,7 +13,6 @@ import coal
 import numpy as np
 import pinocchio as pin
 
-from retarget.fitting import neighbours
 from retarget.frames import Array, se3
 from retarget.rig import Rig
 
@@ -37,8 +36,8 @@ class Nearest:
 class HullChecker:
     """Measures how near parts of a rig are that must not touch.
 
-    Pairs that overlap at home, that at most one joint separates (its stops keep them off each
-    other), and that the rig's `[collision] contact` lets touch are left out. Fingers stand at home.
+    The pairs are those of `rig.collisions` but for what the rig's `[collision] contact` lets touch,
+    and what moves with the rig's obstacles. Fingers stand at home.
 
     Args:
         rig: The robot.
@@ -72,11 +71,8 @@ def _geometry(rig: Rig) -> tuple[Any, list[str]]:
     geometry, names = collisions.geometry.copy(), list(collisions.bodies)
     touching = [any(fnmatchcase(name, p) for p in file.collision.contact) for name in names]
     pairs = []
-    for pair in list(geometry.collisionPairs):
-        i, j = pair.first, pair.second
-        mine, other = (int(geometry.geometryObjects[k].parentJoint) for k in (i, j))
-        related = mine == other or neighbours(rig.model, mine, other)
-        if not related and not (touching[i] and touching[j]):
+    for i, j in [(pair.first, pair.second) for pair in geometry.collisionPairs]:
+        if not (touching[i] and touching[j]):
             pairs.append(pin.CollisionPair(i, j))
     moving = [
         k for k, shape in enumerate(geometry.geometryObjects)

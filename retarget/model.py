@@ -260,3 +260,21 @@ def _drop_overlaps(model: Any, geometry: Any, q_home: Array) -> tuple[tuple[str,
         names.append((objects[pair.first].name, objects[pair.second].name))
         geometry.removeCollisionPair(pair)
     return tuple(names)
+
+
+def neighbours(model: Any, i: int, j: int) -> bool:
+    """Whether at most one joint lies between two of a chain: their limits are to keep them off."""
+    upper, lower = min(i, j), max(i, j)
+    parents = [model.parents[lower], model.parents[model.parents[lower]]]
+    return upper in parents
+
+
+def drop_neighbours(model: Any, geometry: Any) -> None:
+    """Remove pairs of parts that at most one joint separates: hulls of links overlap there.
+
+    The stops of that joint have to keep them off each other.
+    """
+    for pair in [pin.CollisionPair(p.first, p.second) for p in geometry.collisionPairs]:
+        i, j = (int(geometry.geometryObjects[k].parentJoint) for k in (pair.first, pair.second))
+        if i == j or neighbours(model, i, j):
+            geometry.removeCollisionPair(pair)

@@ -25,6 +25,7 @@ from retarget.model import (
     KinematicTree,
     build_collisions,
     build_tree,
+    drop_neighbours,
     site_frame,
 )
 from retarget.reach import straight_reach
@@ -190,7 +191,11 @@ class Rig:
 
     @functools.cached_property
     def collisions(self) -> CollisionModel:
-        """Collision geometry of `model` (convex hulls); built on first use."""
+        """Collision geometry of `model` (convex hulls); built on first use.
+
+        Without pairs that overlap at home, and those that at most one joint separates: its stops
+        keep them off each other.
+        """
         robot = self.compile(scene=False)
         tree = build_tree(robot)
         q_home = tree.to_q(robot, robot.key(HOME_KEY).qpos)
@@ -198,6 +203,7 @@ class Rig:
         _, geometry = pin.buildReducedModel(
             tree.model, full.geometry, _locked_ids(tree, self.joint_names), q_home
         )
+        drop_neighbours(self.model, geometry)
         return CollisionModel(geometry, full.geom_of, full.bodies, full.dropped, full.hulls)
 
     def clearance(self, q: Array) -> float:
