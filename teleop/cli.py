@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from recorder import RecorderError
 from retarget import RetargetError
-from teleop.commands import data, episodes, pedals, rigs, running
+from teleop.commands import data, doctor, episodes, pedals, rigs, running
 from teleop.commands.shared import err
 from teleop.errors import TeleopError
 
@@ -43,6 +43,7 @@ def build_app() -> tyro.extras.SubcommandApp:
         running.replay,
         running.operate,
         pedals.pedals,
+        doctor.doctor,
         data.check,
         data.repair,
     ):
