@@ -12,11 +12,10 @@ from retarget import Rig
 from retarget.errors import RetargetError
 from retarget.hullcheck import HullChecker
 from retarget.rig import load_rig
+from teleop.qualities import clearances_of, thresholds_of
 
 PERIOD_NS = 50_000_000
 """Between postures that are looked at: parts move by centimetres in that time, not more."""
-TOUCH_M, DEEP_M = 0.0, -0.005
-"""Clearances below which a take is suspect, and bad: hulls are a little larger than the parts."""
 
 
 class CollisionCheck:
@@ -43,7 +42,7 @@ class CollisionCheck:
         if names != rig.joint_names:
             reason = f"its joints are not those of the rig {rig.name!r} as it is now"
             return [], {"collisions": {"checked": 0, "reason": reason}}
-        return _judge(checker, state["t_ns"], state["position"])
+        return _judge(checker, state["t_ns"], state["position"], clearances_of(rig))
 
     def prepare(self) -> tuple[Rig, HullChecker]:
         """Make the model, which takes seconds on a large robot.
@@ -57,7 +56,9 @@ class CollisionCheck:
         return self._rig, self._checker
 
 
-def _judge(checker: HullChecker, t_ns: Any, positions: Any) -> tuple[list[Finding], dict[str, Any]]:
+def _judge(
+    checker: HullChecker, t_ns: Any, positions: Any, limits: tuple[float, float]
+) -> tuple[list[Finding], dict[str, Any]]:
     least, parts, when_ns, due_ns, checked = np.inf, ("", ""), 0, 0, 0
     for t, q in zip(np.asarray(t_ns).tolist(), positions, strict=True):
         if t < due_ns or not np.isfinite(q).all():
@@ -71,20 +72,24 @@ def _judge(checker: HullChecker, t_ns: Any, positions: Any) -> tuple[list[Findin
         return [], {"collisions": metrics}
     seconds = (when_ns - int(t_ns[0])) * 1e-9
     metrics |= {"clearance_m": least, "parts": list(parts), "at_s": round(seconds, 3)}
-    if least >= TOUCH_M:
+    touch_m, deep_m = limits
+    if least >= touch_m:
         return [], {"collisions": metrics}
-    level: Level = "fail" if least < DEEP_M else "warn"
-    limit = DEEP_M if level == "fail" else TOUCH_M
-    message = f"{parts[0]} and {parts[1]} overlap by {-1e3 * least:.1f} mm at {seconds:.1f} s"
+    level: Level = "fail" if least < deep_m else "warn"
+    limit = deep_m if level == "fail" else touch_m
+    what = f"overlap by {-1e3 * least:.1f} mm" if least < 0 else f"are {1e3 * least:.1f} mm apart"
+    message = f"{parts[0]} and {parts[1]} {what} at {seconds:.1f} s"
     return [Finding(level, "collision", message, least, limit)], {"collisions": metrics}
 
 
 def check_take(episode: Episode, checks: dict[str, CollisionCheck]) -> QualityReport:
     """Everything that is checked of a take; `checks` keeps models by rig name between calls."""
-    report = check_episode(episode)
     name = str(episode.attributes.get("rig", ""))
+    check, thresholds = checks.setdefault(name, CollisionCheck(name)), None
+    found: tuple[list[Finding], dict[str, Any]]
     try:
-        found = checks.setdefault(name, CollisionCheck(name)).judge(episode)
+        thresholds = thresholds_of(check.prepare()[0])
+        found = check.judge(episode)
     except (RetargetError, KeyError) as error:
         found = [], {"collisions": {"checked": 0, "reason": str(error) or repr(error)}}
-    return report.extended(*found)
+    return check_episode(episode, thresholds).extended(*found)

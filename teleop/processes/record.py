@@ -28,6 +28,7 @@ from teleop.cameras.base import Picture, camera_plan
 from teleop.collisions import CollisionCheck, check_take
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
+from teleop.qualities import clearances_of, thresholds_of
 from teleop.recording import Channel, camera_specs, operator_channels, rig_channels, split_operator
 from teleop.scheduling import request_nice
 
@@ -66,6 +67,8 @@ class RecordProcess:
         self.cameras = camera_plan(rig, config)
         self.camera_specs = camera_specs(rig, self.cameras)
         self.collisions = {rig.name: CollisionCheck(rig)}
+        thresholds_of(rig)  # what is wrong there is said at the start, not after a take
+        clearances_of(rig)
         self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
