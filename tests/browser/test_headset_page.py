@@ -461,3 +461,50 @@ def test_picture_fills_the_angle_its_camera_saw(page: Page, gateway: FakeGateway
     half_width, half_height, z = model[0], model[5], model[14]
     assert np.degrees(2 * np.arctan2(half_height, -z)) == pytest.approx(58)
     assert half_width / half_height == pytest.approx(640 / 480)
+
+
+# --- voice ----------------------------------------------------------------------------------------
+
+VOICES = """() => {
+    window.spoken = [];
+    const voices = [
+        { name: "far", lang: "en-US", localService: false },
+        { name: "near", lang: "en-GB", localService: true },
+    ];
+    class Utterance { constructor(text) { this.text = text; } }
+    Object.defineProperty(window, "SpeechSynthesisUtterance", { value: Utterance });
+    Object.defineProperty(window, "speechSynthesis", { value: {
+        getVoices: () => voices,
+        speak: (utterance) => window.spoken.push([utterance.voice.name, utterance.text]),
+        cancel: () => window.spoken.push(["", "cancel"]),
+    } });
+}"""
+
+
+def test_states_and_warnings_are_spoken_with_a_local_voice_until_switched_off(
+    headset: Page, gateway: FakeGateway
+) -> None:
+    headset.add_init_script(f"({VOICES})()")
+    headset.goto(gateway.page("/xr"))
+    enter(headset)
+    gateway.wait_until(lambda: len(gateway.frames) > 5)
+    gateway.set_status(motion="engaged", engaged=(True, True))
+    headset.wait_for_function("window.spoken.length >= 1")
+    gateway.set_status(recording="recording", take=3)
+    headset.wait_for_function("window.spoken.length >= 2")
+    gateway.set_status(motion="hold", engaged=(False, False))
+    gateway.send(protocol.Notice(level="warning", text="Its hand is not tracked."))
+    gateway.send(protocol.Notice(level="info", text="Nothing of concern."))
+    headset.wait_for_function("window.spoken.length >= 4")
+    spoken = headset.evaluate("window.spoken")
+    assert {voice for voice, _ in spoken} == {"near"}
+    texts = [text for _, text in spoken]
+    assert texts[0] == "Both arms."
+    assert {"Recording take 3.", "Holding."} <= set(texts)
+    assert any("not tracked" in text for text in texts)
+    assert not any("concern" in text for text in texts)
+    headset.select_option("#voice", "off")
+    gateway.set_status(motion="estop")
+    gateway.send(protocol.Notice(level="error", text="Stopped."))
+    expect(headset.locator("#hud-text")).to_contain_text("Stopped.")
+    assert len(headset.evaluate("window.spoken")) == len(spoken)

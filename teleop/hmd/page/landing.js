@@ -8,9 +8,11 @@ const PHASE_TEXT = Object.freeze({
   closed: "Closed",
 });
 const LOCK_KEY = "telecap.lock";
+const VOICE_KEY = "telecap.voice";
 
 /**
  * @typedef {{enter: () => void, estop: () => void, lock: (value: "room" | "head") => void,
+ *            voice: (value: "off" | "warnings" | "all") => void,
  *            token: (value: string) => void}} LandingActions
  */
 
@@ -32,13 +34,19 @@ export class Landing {
       event.preventDefault();
       actions.token(this.#part("token").value.trim());
     });
-    const lock = this.#part("lock");
-    lock.value = localStorage.getItem(LOCK_KEY) ?? "room";
-    lock.addEventListener("change", () => {
-      localStorage.setItem(LOCK_KEY, lock.value);
-      actions.lock(lock.value);
+    this.#choice("lock", LOCK_KEY, "room", actions.lock);
+    this.#choice("voice", VOICE_KEY, "all", actions.voice);
+  }
+
+  /** A choice that this browser remembers. */
+  #choice(id, key, usual, action) {
+    const part = this.#part(id);
+    part.value = localStorage.getItem(key) ?? usual;
+    part.addEventListener("change", () => {
+      localStorage.setItem(key, part.value);
+      action(part.value);
     });
-    actions.lock(lock.value);
+    action(part.value);
   }
 
   /** @param {import("./link.js").LinkState} state */

@@ -14,6 +14,7 @@ import { StereoView } from "./stereo.js";
 import { readToken, storeToken } from "./token.js";
 import { readTracking } from "./tracking.js";
 import { VideoReceiver } from "./video.js";
+import { Voice } from "./voice.js";
 
 const VERSION = "0.1.0";
 const HEADSET_STREAMS = ["head_left", "head_right", "wrist_left", "wrist_right"];
@@ -35,6 +36,7 @@ class HeadsetPage {
   );
   #encoder = new TrackingEncoder();
   #hud = new HudCanvas();
+  #voice = new Voice();
   /** @type {StereoView | null} */
   #view = null;
   #gl = null;
@@ -58,6 +60,7 @@ class HeadsetPage {
     enter: () => this.#toggle(),
     estop: () => this.#estop(),
     lock: (value) => this.#setLock(value),
+    voice: (value) => { this.#voice.level = value; },
     token: (value) => {
       storeToken(value);
       this.#link.open();
@@ -188,6 +191,7 @@ class HeadsetPage {
   #status(status) {
     const isDriving = status.engaged.every(Boolean);
     if (isDriving && !this.#input.status?.engaged.every(Boolean)) this.#clearWarnings();
+    if (this.#input.isInVr) this.#voice.status(status);
     this.#input.status = status;
     this.#input.statusAtMs = performance.now();
     if (this.#input.statusAtMs - this.#latencyAtMs > LATENCY_EVERY_MS) {
@@ -221,6 +225,7 @@ class HeadsetPage {
 
   #notice(level, text) {
     const notice = { level, text, atMs: performance.now() };
+    if (this.#input.isInVr) this.#voice.notice(level, text);
     this.#input.notices = [...this.#input.notices.slice(-3), notice];
   }
 

@@ -18,6 +18,7 @@ export const Tracking = Object.freeze({
   POSITION_TRACKED: 8,
   EMULATED: 16,
   PALM_DERIVED: 32,
+  STAND_IN: 64,
 });
 
 export const Button = Object.freeze({
