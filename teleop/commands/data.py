@@ -10,8 +10,9 @@ from tyro.conf import Positional
 
 from recorder import Episode
 from recorder.export.lerobot import export_lerobot
+from recorder.quality import QualityReport
 from recorder.repair import repair_dataset
-from teleop.collisions import CollisionCheck, check_take
+from teleop.checking import Summary, check_all
 from teleop.commands.shared import (
     DEFAULT_DATASET,
     VERDICT_COLOUR,
@@ -29,6 +30,7 @@ from teleop.commands.shared import (
 def check(
     paths: Positional[tuple[Path, ...]] = (DEFAULT_DATASET,),
     *,
+    jobs: int = 0,
     as_json: JsonFlag = False,
 ) -> int:
     """Check episodes or whole datasets: rates, gaps, drops, clocks, skew, jerk, collisions.
@@ -37,22 +39,37 @@ def check(
 
     Args:
         paths: Episode or dataset directories.
+        jobs: Takes checked at the same time; as many as there are cores when 0.
         as_json: Print a JSON list.
     """
     found = [p for path in paths for p in episode_paths(path)]
     if not found:
         raise UsageError(f"no episodes in {', '.join(map(str, paths)) or 'nothing'}")
-    models: dict[str, CollisionCheck] = {}
-    reports = [(p, check_take(open_episode(p), models)) for p in found]
+    reports = []
+    for path, report in zip(found, check_all(found, open_episode, jobs), strict=True):
+        reports.append(report)
+        if not as_json:
+            _print_report(path, report)
     if as_json:
-        print(json.dumps([{"path": str(p), **r.to_dict()} for p, r in reports]))  # noqa: T201
-    else:
-        for path, report in reports:
-            colour = VERDICT_COLOUR[report.verdict]
-            out.print(f"[{colour}]{report.verdict}[/]  {path.name}", soft_wrap=True)
-            for finding in report.findings:
-                out.print(f"      {finding.level}: {finding.message}", markup=False, soft_wrap=True)
-    return 1 if any(r.verdict == "fail" for _, r in reports) else 0
+        rows = [{"path": str(p), **r.to_dict()} for p, r in zip(found, reports, strict=True)]
+        print(json.dumps(rows))  # noqa: T201
+    elif len(reports) > 1:
+        _print_summary(Summary.of(reports))
+    return 1 if any(report.verdict == "fail" for report in reports) else 0
+
+
+def _print_report(path: Path, report: QualityReport) -> None:
+    colour = VERDICT_COLOUR[report.verdict]
+    out.print(f"[{colour}]{report.verdict}[/]  {path.name}", soft_wrap=True)
+    for finding in report.findings:
+        out.print(f"      {finding.level}: {finding.message}", markup=False, soft_wrap=True)
+
+
+def _print_summary(summary: Summary) -> None:
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
+    out.print(f"{sum(summary.verdicts.values())} takes: {counts}")
+    for level, code, count in summary.reasons:
+        out.print(f"      {count:4}  {level}  {code}", markup=False)
 
 
 def repair(dataset: Positional[Path] = DEFAULT_DATASET) -> int:
