@@ -16,6 +16,26 @@ def write_urdf(rig: Rig) -> str:
     """Kinematics, limits and tip links (`tip_NAME`) of `rig.model`; no shapes, equal masses."""
     model = rig.model
     robot = ET.Element("robot", name=rig.name)
+    _add_joints(robot, model, rig.lower, rig.upper, rig.velocity_limit)
+    for tip, frame_name in rig.tips.items():
+        frame = model.frames[model.getFrameId(frame_name)]
+        _add_point(robot, model, tip, "tip", frame.parentJoint, frame.placement)
+    return ET.tostring(robot, encoding="unicode")
+
+
+def write_hand_urdf(hand: Hand) -> str:
+    """Kinematics and limits of a hand's joints, and its links as `point_NAME`."""
+    model, robot = hand.model, ET.Element("robot", name="hand")
+    fast = np.full(model.nv, 100.0)
+    _add_joints(robot, model, model.lowerPositionLimit, model.upperPositionLimit, fast)
+    places = zip(hand.link_names, hand.link_joints.tolist(), hand.link_points, strict=True)
+    for name, joint, point in places:
+        _add_point(robot, model, name, "point", joint, pin.SE3(np.eye(3), point))
+    return ET.tostring(robot, encoding="unicode")
+
+
+def _add_joints(robot: ET.Element, model: Any, lower: Any, upper: Any, velocity: Any) -> None:
+    """A link `base`, and one for every joint, `link_NAME`."""
     _link(robot, "base")
     for i in range(1, model.njoints):
         parent = model.names[model.parents[i]] if model.parents[i] else ""
@@ -24,43 +44,16 @@ def write_urdf(rig: Rig) -> str:
         joint = _joint(robot, name, "revolute", parent, f"link_{name}", model.jointPlacements[i])
         ET.SubElement(joint, "axis", xyz=_numbers(_axis(model, i)))
         at = model.joints[i].idx_v
-        limit = {
-            "lower": rig.lower[at],
-            "upper": rig.upper[at],
-            "velocity": rig.velocity_limit[at],
-            "effort": 1e3,
-        }
+        limit = {"lower": lower[at], "upper": upper[at], "velocity": velocity[at], "effort": 1e3}
         ET.SubElement(joint, "limit", {k: repr(float(v)) for k, v in limit.items()})
-    for tip, frame_name in rig.tips.items():
-        frame = model.frames[model.getFrameId(frame_name)]
-        parent = model.names[frame.parentJoint] if frame.parentJoint else ""
-        _link(robot, f"tip_{tip}")
-        _joint(robot, f"fixed_{tip}", "fixed", parent, f"tip_{tip}", frame.placement)
-    return ET.tostring(robot, encoding="unicode")
 
 
-def write_hand_urdf(hand: Hand) -> str:
-    """Kinematics and limits of a hand; its links as `point_NAME`, in the root `base`."""
-    model, robot = hand.model, ET.Element("robot", name="hand")
-    _link(robot, "base")
-    for i in range(1, model.njoints):
-        parent = model.names[model.parents[i]] if model.parents[i] else ""
-        name = model.names[i]
-        _link(robot, f"link_{name}")
-        joint = _joint(robot, name, "revolute", parent, f"link_{name}", model.jointPlacements[i])
-        ET.SubElement(joint, "axis", xyz=_numbers(_axis(model, i)))
-        limits = {
-            "lower": model.lowerPositionLimit[i - 1],
-            "upper": model.upperPositionLimit[i - 1],
-        }
-        limits |= {"velocity": 100.0, "effort": 1e3}
-        ET.SubElement(joint, "limit", {k: repr(float(v)) for k, v in limits.items()})
-    places = zip(hand.link_names, hand.link_joints.tolist(), hand.link_points, strict=True)
-    for name, j, point in places:
-        _link(robot, f"point_{name}")
-        at = pin.SE3(np.eye(3), point)
-        _joint(robot, f"fixed_{name}", "fixed", model.names[j] if j else "", f"point_{name}", at)
-    return ET.tostring(robot, encoding="unicode")
+def _add_point(
+    robot: ET.Element, model: Any, name: str, kind: str, joint: int, placement: Any
+) -> None:
+    _link(robot, f"{kind}_{name}")
+    parent = model.names[joint] if joint else ""
+    _joint(robot, f"fixed_{name}", "fixed", parent, f"{kind}_{name}", placement)
 
 
 def _link(robot: ET.Element, name: str) -> None:

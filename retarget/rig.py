@@ -171,18 +171,16 @@ class Rig:
     @functools.cached_property
     def finger_names(self) -> tuple[str, ...]:
         """Driven joints of all hands, left before right: the order of finger vectors."""
-        return tuple(n for side in SIDES for n in self._finger_joints(side))
-
-    def _finger_joints(self, side: str) -> tuple[str, ...]:
-        return next((hand.joints for s, hand in self.file.hands.items() if s == side), ())
+        hands = {str(side): hand for side, hand in self.file.hands.items()}
+        return tuple(name for side in self.finger_slices for name in hands[side].joints)
 
     @functools.cached_property
     def finger_slices(self) -> Mapping[str, slice]:
-        """Where each hand's joints are in finger vectors."""
-        sizes = {side: len(self._finger_joints(side)) for side in SIDES}
-        left = sizes["left"]
-        whole = {"left": slice(0, left), "right": slice(left, left + sizes["right"])}
-        return MappingProxyType({side: whole[side] for side in SIDES if sizes[side]})
+        """Where each hand's joints are in finger vectors; left before right."""
+        sizes = {str(side): len(hand.joints) for side, hand in self.file.hands.items()}
+        left, right = (sizes.get(side, 0) for side in SIDES)
+        found = {"left": slice(0, left), "right": slice(left, left + right)}
+        return MappingProxyType({side: found[side] for side in SIDES if side in sizes})
 
     @functools.cached_property
     def fingers_home(self) -> Array:
