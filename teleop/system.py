@@ -7,8 +7,10 @@ import tempfile
 from typing import Any
 from urllib.parse import urlsplit
 
+from retarget.rigfile import find_rig, read_rig
 from teleop.cameras.profile import detect_profile
 from teleop.config import RunConfig
+from teleop.errors import TeleopError
 from teleop.gateway.tls import outgoing_addresses
 
 EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
@@ -19,12 +21,31 @@ def new_config(**settings: Any) -> RunConfig:
 
     Args:
         settings: Fields of `RunConfig`; `token` may be given to keep one over restarts.
+
+    Raises:
+        RigError: There is no such rig, or its file is wrong.
+        NoArmsError: The rig has nothing that an operator could engage.
     """
+    _require_arms(settings.get("rig", RunConfig.rig))
     token = settings.pop("token", "") or secrets.token_urlsafe(12)
     render = detect_profile(settings.pop("render", "auto")).name  # asked once, for all processes
     instance = secrets.token_hex(4)
     run_dir = tempfile.mkdtemp(prefix="telecap-")
     return RunConfig(instance=instance, run_dir=run_dir, token=token, render=render, **settings)
+
+
+class NoArmsError(TeleopError):
+    """A rig of hands alone cannot be served."""
+
+
+def _require_arms(rig: str) -> None:
+    """Said at once, not by processes that end."""
+    file = read_rig(find_rig(rig))
+    if not file.arms:
+        raise NoArmsError(
+            f"rig {file.name!r} has no arms to engage: hands alone are for `telecap rigs check` "
+            f"and for retargeting from Python (docs/hands.md)"
+        )
 
 
 def page_urls(base: str, token: str, host: str = "127.0.0.1") -> dict[str, str]:

@@ -28,7 +28,8 @@ def list_rigs(*, as_json: JsonFlag = False) -> int:
         return 0
     for row in rows:
         needs = "" if row["installed"] else f"  [yellow]needs {escape(str(row['install']))}[/]"
-        line = f"[bold]{row['name']:<13}[/] {row['joints']:>2} joints  {row['description']}{needs}"
+        driven = f"{row['joints']:>2} joints {row['fingers']:>2} fingers"
+        line = f"[bold]{row['name']:<13}[/] {driven}  {row['description']}{needs}"
         out.print(line, soft_wrap=True)
     return 0
 
@@ -78,6 +79,7 @@ def _row(name: str) -> dict[str, object]:
         "name": name,
         "description": file.description,
         "joints": sum(len(joints) for joints in limbs),
+        "fingers": sum(len(hand.joints) for hand in file.hands.values()),
         "installed": not missing,
         "install": " and ".join(missing),
     }

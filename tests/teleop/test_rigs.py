@@ -238,3 +238,13 @@ def test_a_robot_brought_along_passes_its_check(vega: Rig) -> None:
 def test_a_robot_brought_along_shows_pictures(vega: Rig) -> None:
     for picture in rendered(vega, [c.name for c in vega.cameras]).values():
         assert picture.std() > 10
+
+
+def test_hands_alone_are_checked_and_not_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rigs", "check", "inspire", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["limbs"] == {}
+    assert {len(hand["joints"]) for hand in report["hands"].values()} == {6}
+    assert {hand["coupled"] for hand in report["hands"].values()} == {6}
+    assert report["drift"] < MAX_DRIFT
+    assert run("run", "--rig", "inspire", "--port", "0") == 2
