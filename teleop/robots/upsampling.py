@@ -11,19 +11,32 @@ the joints: it uses all the jerk there is in every plan.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-from ruckig import ControlInterface, InputParameter, Result, Ruckig, Synchronization, Trajectory
+from ruckig import (
+    ControlInterface,
+    InputParameter,
+    Result,
+    Ruckig,
+    RuckigError,
+    Synchronization,
+    Trajectory,
+)
 
 from retarget import Rig
 from teleop.pacing import NS_PER_S
 from teleop.robots.base import Array, JointCommand, RobotError
 from teleop.robots.ways import Quintic, Sample, cubic_reach, stopping_way
 
+log = logging.getLogger(__name__)
+
+NUDGE = 1e-7
+"""By how much a goal is moved for which no plan is found [rad]."""
 SPARE = 1.0 - 1e-6
 """Share of the limits that targets may use: rounding must not put them outside."""
 GRACE = 1e-9
@@ -238,10 +251,22 @@ class Upsampler:
         return asked
 
     def _solved(self, asked: Any) -> Plan | None:
-        trajectory = Trajectory(self._n)
-        if self._solver.calculate(asked, trajectory) not in DONE:
-            return None
-        return _Planned(trajectory)
+        """A plan, None where there is none.
+
+        Ruckig finds none where one piece of full jerk leads to the goal exactly; it does for a goal
+        aside by less than anybody can see.
+        """
+        targets = np.array(asked.target_position)
+        inwards = np.sign(0.5 * (self._lower + self._upper) - targets)
+        for nudge in (0.0, NUDGE):
+            asked.target_position = (targets + nudge * inwards).tolist()
+            trajectory = Trajectory(self._n)
+            try:
+                if self._solver.calculate(asked, trajectory) in DONE:
+                    return _Planned(trajectory)
+            except RuckigError as error:
+                log.debug("Ruckig: %s", error)
+        return None
 
 
 class _Planned:

@@ -118,6 +118,39 @@ def retargeted(rig: Rig, rng: np.random.Generator, n: int) -> list[JointCommand]
     return found
 
 
+def test_a_goal_that_one_piece_of_jerk_meets_exactly_has_a_plan(rig: Rig) -> None:
+    """Ruckig finds none for the fourth joint."""
+    start = Sample(
+        np.array([
+            0.03622816963931779, -0.1210575429866744, 0.002749559240954898, 1.632843700985665,
+            -0.122497070587294, -0.02471493898301912, 0.01256767461781234, *rig.q_home[7:],
+        ]),
+        np.array([
+            0.02449943111048957, -0.4022133527954635, 0.265084186196419, 0.02243412076226536,
+            -0.387738640011269, 0.04921089675618793, 0.4068293807979203, *np.zeros(7),
+        ]),
+        np.array([
+            -24.84934659235899, 1.06581410364015e-14, -60.0, -23.19325093732717,
+            -3.552713678800501e-15, 0.0, 3.552713678800501e-15, *np.zeros(7),
+        ]),
+    )  # fmt: skip
+    goal = Sample(
+        np.array([
+            0.03622429748607597, -0.1247062965189639, 0.006645659922067607, 1.632858180734879,
+            -0.1244166383838081, -0.02453626160455424, 0.01430109002991939, *rig.q_home[7:],
+        ]),
+        np.array([
+            -0.002666136197528382, -0.3954544816770468, 0.3793157707547055, 7.443268223994437e-10,
+            -0.3810017823173778, 0.05000237507789204, 0.3997912943384859, *np.zeros(7),
+        ]),
+        np.zeros(14),
+    )  # fmt: skip
+    plan = Upsampler(rig, RATE_HZ)._fastest(start, goal)
+    assert plan is not None
+    fourth = plan.at(plan.duration).position[3]  # at rest there, however long the others take
+    assert abs(fourth - goal.position[3]) < 1e-6
+
+
 @given(seed=seeds)
 @few
 def test_whatever_the_retargeter_asks_samples_keep_every_limit(rig: Rig, seed: int) -> None:
