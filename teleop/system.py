@@ -26,7 +26,8 @@ def new_config(**settings: Any) -> RunConfig:
         RigError: There is no such rig, or its file is wrong.
         NoArmsError: The rig has nothing that an operator could engage.
     """
-    _require_arms(settings.get("rig", RunConfig.rig))
+    if "rig" in settings:
+        _require_arms(settings["rig"])
     token = settings.pop("token", "") or secrets.token_urlsafe(12)
     render = detect_profile(settings.pop("render", "auto")).name  # asked once, for all processes
     instance = secrets.token_hex(4)
