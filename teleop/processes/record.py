@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 DRAIN_PERIOD_NS = 20_000_000
 SYNC_PERIOD_NS = 100_000_000
 STATUS_PERIOD_NS = 100_000_000
+PREPARE_NS = 3_000_000_000
+"""After its start, when others no longer start either, the recorder makes the model that the first
+verdict must not wait for."""
 RECORDER_NICE = -5
 """Ahead of the cameras: what is on the bus must be saved before more is made."""
 EVENT_SOURCES = ("gateway", "control", "robot", "cameras", "supervisor")
@@ -73,7 +76,7 @@ class RecordProcess:
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="recorder")
-        self.pool.submit(self.collisions[rig.name].prepare)  # the first verdict must not wait
+        self._prepare_ns: int | None = time.monotonic_ns() + PREPARE_NS
         self.checking: Future[dict[str, Any]] | None = None
         self.commands = bus.subscriber("recorder/command", None, depth=64)
         self.status: Publisher = bus.publisher("recorder/status", None, max_bytes=65536)
@@ -106,6 +109,9 @@ class RecordProcess:
         except WriteFailedError as error:
             self._give_up(error)
         self._collect_check()
+        if self._prepare_ns is not None and now_ns >= self._prepare_ns:
+            self._prepare_ns = None
+            self.pool.submit(self.collisions[self.rig_attributes["rig"]].prepare)
         if now_ns >= self._next_status_ns:
             self._publish_status(now_ns)
 

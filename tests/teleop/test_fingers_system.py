@@ -70,13 +70,13 @@ async def perform(system: Supervisor) -> None:
         await driver.press("right", Button.PRIMARY)
         await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
         driver.trigger = dict.fromkeys(SIDES, 1.0)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.8)
         driver.trigger = dict.fromkeys(SIDES, 0.0)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         driver.curl = 1.1
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         driver.curl = 0.0
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.4)
         driver.curl = None
         await driver.press("right", Button.PRIMARY)
         await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
