@@ -17,12 +17,18 @@ OUTSIDE_RAD = np.radians(3.0)
 
 
 def times(run: Run) -> dict[str, float]:
-    """Median and p99 over frames [us]; a frame's time is the least of its passes."""
+    """Median and p99 over frames [us]; a frame's time is the least of its passes.
+
+    "After others" is the median of the frames a turn began with, one for each turn of each pass;
+    NaN when there was one turn only.
+    """
     solve = run.solve_ns.min(axis=0) / 1e3
+    first = run.solve_ns[run.first] / 1e3
     whole = (run.solve_ns + run.prepare_ns).min(axis=0) / 1e3
     return {
         "step_us_median": float(np.median(solve)),
         "step_us_p99": float(np.percentile(solve, 99)),
+        "step_us_after_others": float(np.median(first)) if len(first) > 1 else float("nan"),
         "with_targets_us_median": float(np.median(whole)),
         "with_targets_us_p99": float(np.percentile(whole, 99)),
     }

@@ -52,7 +52,9 @@ def run_placo(rig: Rig, motion: Trajectory, passes: int, core: int) -> tuple[Run
         if done.returncode:
             raise PlacoSkippedError(f"{python} failed: {done.stderr.strip()[-400:]}")
         found = dict(np.load(answer))
-    run = Run(found["q"], found["prepare_ns"], found["solve_ns"], int(found["exceptions"]))
+    solve_ns = found["solve_ns"]
+    first = np.zeros(solve_ns.shape, bool)  # alone in its process: nobody else had a turn
+    run = Run(found["q"], found["prepare_ns"], solve_ns, first, int(found["exceptions"]))
     inside, outside = np.split(found["jumps"] * 1e3, 2)
     return run, {
         "engage_inside_mrad": float(inside.max()),

@@ -18,6 +18,7 @@ COLUMNS = {
     "name": ("solver", "{}"),
     "step_us_median": ("step median µs", "{:.1f}"),
     "step_us_p99": ("p99", "{:.1f}"),
+    "step_us_after_others": ("after others", "{:.1f}"),
     "with_targets_us_median": ("with targets µs", "{:.1f}"),
     "pink_ratio": ("pink ÷ it", "{:.1f}"),
     "position_mm": ("position p50 / p95 / max mm", "{}"),

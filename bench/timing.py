@@ -7,14 +7,19 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.contender import Array, Contender
 from bench.trajectory import Trajectory
 
 BLOCK = 50
 """Frames one contender does before the next has its turn."""
+SHIFT = 17
+"""So many frames later turns begin in each pass: no frame is the first of a turn, which finds the
+caches full of another contender, in every pass."""
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
@@ -28,12 +33,14 @@ class Run:
         q: (N, nq) answers of the first pass.
         prepare_ns: (passes, N) CPU time of making targets [ns].
         solve_ns: (passes, N) CPU time of the step itself [ns].
+        first: (passes, N) whether the frame was the first of a turn.
         exceptions: Raised in one pass.
     """
 
     q: Array
     prepare_ns: Array
     solve_ns: Array
+    first: NDArray[np.bool_]
     exceptions: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -52,7 +59,13 @@ def run_all(contenders: Sequence[Contender], motion: Trajectory, passes: int) ->
     """
     n, nq = motion.q.shape
     runs = [
-        Run(np.zeros((n, nq)), np.zeros((passes, n)), np.zeros((passes, n))) for _ in contenders
+        Run(
+            np.zeros((n, nq)),
+            np.zeros((passes, n)),
+            np.zeros((passes, n)),
+            np.zeros((passes, n), bool),
+        )
+        for _ in contenders
     ]
     for contender in contenders:
         _warm_up(contender, motion)
@@ -76,14 +89,21 @@ def _pass(
     gc.collect()
     gc.disable()
     try:
-        for begin in range(0, n, BLOCK):
-            turn = begin // BLOCK % len(contenders)  # nobody always follows the same one
+        for turn, frames in enumerate(turns(n, number)):
+            # nobody always follows the same one
             for i in np.roll(np.arange(len(contenders)), turn):
-                _block(contenders[i], runs[i], motion, number, range(begin, min(begin + BLOCK, n)))
+                runs[i].first[number, frames.start] = True
+                _block(contenders[i], runs[i], motion, number, frames)
     finally:
         gc.enable()
     for contender, run in zip(contenders, runs, strict=True):
         run.exceptions = contender.exceptions
+
+
+def turns(n: int, number: int) -> list[range]:
+    """The frames of each turn of a pass."""
+    begins = [0, *range(number * SHIFT % BLOCK or BLOCK, n, BLOCK), n]
+    return [range(a, b) for a, b in pairwise(begins)]
 
 
 def _block(contender: Contender, run: Run, motion: Trajectory, number: int, frames: range) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from bench import measure, report
 from bench.contender import Limits
-from bench.timing import Run
+from bench.timing import Run, turns
 from bench.trajectory import REACH, bimanual
 from bench.urdf import write_urdf
 from retarget.errors import RetargetError
@@ -110,12 +110,22 @@ def test_results_replace_only_what_lies_between_the_marks_of_a_document(result: 
 
 
 def test_times_are_the_least_of_the_passes() -> None:
-    run = Run(
-        np.zeros((2, 1)), np.full((3, 2), 1e3), np.array([[5e3, 9e3], [4e3, 7e3], [6e3, 8e3]])
-    )
-    found = measure.times(run)
+    solve_ns = np.array([[5e3, 9e3], [4e3, 7e3], [6e3, 8e3]])
+    first = np.array([[True, False], [True, False], [False, True]])
+    found = measure.times(Run(np.zeros((2, 1)), np.full((3, 2), 1e3), solve_ns, first))
     assert found["step_us_median"] == pytest.approx(5.5)
     assert found["with_targets_us_median"] == pytest.approx(6.5)
+    assert found["step_us_after_others"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("n", [1, 49, 50, 51, 1440])
+def test_every_frame_has_one_turn_and_no_frame_is_first_in_every_pass(n: int) -> None:
+    firsts = []
+    for number in range(3):
+        ranges = turns(n, number)
+        assert [k for frames in ranges for k in frames] == list(range(n))
+        firsts.append({frames.start for frames in ranges})
+    assert set.intersection(*firsts) == {0}
 
 
 def test_a_urdf_of_a_rig_moves_as_the_rig(tmp_path: Path) -> None:
