@@ -10,6 +10,7 @@ from typing import Any
 import mujoco
 
 from retarget.errors import ModelFileError, NoJointsError, RigFileError, UnknownNameError
+from retarget.modelcache import files_of
 from retarget.modelsections import AttachSection, ModelSource
 from retarget.rigfile import RigFile
 from retarget.sources import find_model
@@ -27,12 +28,14 @@ class Assembly:
         model_path: The main model file.
         keyframe: Joint values of the main model's keyframe that home starts from.
         dropped_visuals: Visual meshes MuJoCo cannot read, of all files.
+        files: Every file it was made of.
     """
 
     spec: Any
     model_path: Path
     keyframe: dict[str, float]
     dropped_visuals: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 def assemble(file: RigFile, rig_dir: Path, where: str) -> Assembly:
@@ -43,23 +46,27 @@ def assemble(file: RigFile, rig_dir: Path, where: str) -> Assembly:
     """
     path = find_model(file.name, file.model, rig_dir)
     spec, report = load_spec(path, file.model, rig_dir)
+    files = files_of(path, spec)
     _drop_meshes(spec, file.model, where)
     keyframe = apply_keyframe(spec, file.home.keyframe, where)
     _delete_keys(spec)  # their size is about to change
     dropped = list(report.dropped_visuals)
     for section in file.attach:
-        dropped += _attach(spec, section, file.name, rig_dir, where)
+        more_dropped, more_files = _attach(spec, section, file.name, rig_dir, where)
+        dropped += more_dropped
+        files += more_files
     if not any(int(joint.type) != _FREE for joint in spec.joints):
         raise NoJointsError(f"{path}: the model has no joints; is it the whole robot?")
-    return Assembly(spec, path, keyframe, tuple(dropped))
+    return Assembly(spec, path, keyframe, tuple(dropped), tuple(files))
 
 
 def _attach(
     spec: Any, section: AttachSection, rig: str, rig_dir: Path, where: str
-) -> tuple[str, ...]:
-    """Attach one model; return the visual meshes it had to leave behind."""
+) -> tuple[tuple[str, ...], list[Path]]:
+    """Attach one model; return the visual meshes it had to leave behind, and its files."""
     path = find_model(rig, section, rig_dir)
     child, report = load_spec(path, section, rig_dir)
+    files = files_of(path, child)
     _drop_meshes(child, section, where)
     _delete_keys(child)
     _place_bodies(child, section, f"{where}: [[attach]] {path.name}")
@@ -76,7 +83,7 @@ def _attach(
             f"{where}: cannot attach {path.name} to {section.body!r}: {error}; "
             f"where names clash, give each [[attach]] a prefix"
         ) from error
-    return report.dropped_visuals
+    return report.dropped_visuals, files
 
 
 def _delete_keys(spec: Any) -> None:

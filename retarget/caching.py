@@ -11,10 +11,11 @@ OLD_S = 30 * 24 * 3600
 """What was not used for this long [s] may be deleted."""
 
 
-def cache_dir(kind: str, key: str) -> Path | None:
+def cache_dir(kind: str, key: str, keep: int | None = None) -> Path | None:
     """An existing, writable folder `$XDG_CACHE_HOME/telecap/KIND-KEY`; None where none can be.
 
-    Folders of the same kind that were not used for a month are deleted when a new one is made.
+    Folders of the same kind that were not used for a month are deleted when a new one is made, and
+    all but the `keep` that were used last.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "telecap"
     folder = base / f"{kind}-{key[:16]}"
@@ -25,14 +26,19 @@ def cache_dir(kind: str, key: str) -> Path | None:
     except OSError:
         return None
     if is_new:
-        _tidy(base, kind)
+        _tidy(base, kind, keep)
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _tidy(base: Path, kind: str) -> None:
+def _tidy(base: Path, kind: str, keep: int | None) -> None:
+    used = []
     for folder in base.glob(f"{kind}-*"):
         with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > OLD_S:  # of files, so wall time
+            used.append((folder.stat().st_mtime, folder))
+    for rank, (used_s, folder) in enumerate(sorted(used, reverse=True)):
+        crowded = keep is not None and rank >= keep
+        if crowded or time.time() - used_s > OLD_S:  # of files, so wall time
+            with contextlib.suppress(OSError):
                 for file in sorted(folder.rglob("*"), reverse=True):
                     file.unlink() if file.is_file() else file.rmdir()
                 folder.rmdir()

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.spatial import ConvexHull, QhullError
 
 from retarget.frames import Array
 
@@ -79,6 +77,8 @@ def fit_capsule(points: Array) -> Capsule:
     shadows; the ends then move in as far as the round caps allow. The direction is searched from
     the principal axes of the points.
     """
+    from scipy.optimize import minimize  # long to import, and fitted shapes are kept
+
     axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
     first = min(axes, key=lambda axis: _along(points, axis, _small_circle).volume)
     u, v = _across(first)
@@ -98,6 +98,8 @@ def _volume(capsules: list[Capsule]) -> float:
 
 def _hull(points: Array) -> tuple[Array, Array]:
     """Corners of the convex hull, (n, 3), and its edges as corner pairs, (m, 2, 3)."""
+    from scipy.spatial import ConvexHull, QhullError
+
     try:
         hull = ConvexHull(points)
     except (QhullError, ValueError):  # flat or too few
@@ -171,6 +173,8 @@ def _smallest_circle(points: Array) -> tuple[Array, float]:
 
     Welzl 1991, in the iterative form: a point outside lies on the circle of those before it.
     """
+    from scipy.spatial import ConvexHull, QhullError
+
     try:
         points = points[ConvexHull(points).vertices]
     except (QhullError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +15,13 @@ import msgspec
 import numpy as np
 import pinocchio as pin
 
+from retarget import modelcache
 from retarget.assembly import assemble
-from retarget.errors import RigFileError, UnknownNameError
+from retarget.errors import RigFileError
 from retarget.frames import Array
 from retarget.gripper import Gripper
 from retarget.handmodel import Hand, build_hand
+from retarget.limbs import check_names, driven_joints, limbs_of
 from retarget.model import (
     CollisionModel,
     KinematicTree,
@@ -40,6 +42,8 @@ from retarget.spec import (
 )
 
 SIDES = ("left", "right")
+BARE = "bare"
+"""A model without scene and cameras."""
 
 
 @dataclass(frozen=True)
@@ -229,11 +233,11 @@ def load_rig(name: str | Path) -> Rig:
     fingers = {name: q for hand in file.hands.values() for name, q in hand.home.items()}
     home = {**assembly.keyframe, **fingers, **file.home.joints, **file.locked}
     prepare_robot(spec, file, where)
+    check_names(spec, file, where)
+    robot = _finish(spec, file, home, where, assembly.files, BARE)
     add_cameras(spec, file.cameras, where)
-    _check_names(spec, file, where)
-    robot = _finish(spec, file, home, where)
     tree = build_tree(robot)
-    driven = _driven(file)
+    driven = driven_joints(file)
     q_full = tree.to_q(robot, robot.key(HOME_KEY).qpos)
     model = pin.buildReducedModel(tree.model, _locked_ids(tree, driven), q_full)
     names = tuple(model.names[1:])
@@ -260,7 +264,7 @@ def load_rig(name: str | Path) -> Rig:
             _per_joint(names, limits.acceleration, "limits.acceleration", where)
         ),
         effort=_frozen([_effort(file, n) for n in names]),
-        limbs=MappingProxyType(_limbs(file)),
+        limbs=MappingProxyType(limbs_of(file)),
         tips=MappingProxyType({tip: site_frame(s.site) for tip, s in tips.items()}),
         tip_sites=MappingProxyType({tip: s.site for tip, s in tips.items()}),
         elbows=MappingProxyType({s: arms[s].elbow for s in SIDES if s in arms and arms[s].elbow}),
@@ -280,63 +284,34 @@ def load_rig(name: str | Path) -> Rig:
 
 def _compile(file: RigFile, source: Path, home: Mapping[str, float], scene: bool) -> Any:
     where = f"rig {file.name!r}"
-    spec = assemble(file, source.parent, where).spec
+    assembly = assemble(file, source.parent, where)
+    spec, files = assembly.spec, list(assembly.files)
     prepare_robot(spec, file, where)
     if scene:
         add_cameras(spec, file.cameras, where)
-        add_scene(spec, file.scene, source.parent)
-    return _finish(spec, file, home, where)
+        files += add_scene(spec, file.scene, source.parent)
+    return _finish(spec, file, home, where, files, "scene" if scene else BARE)
 
 
-def _finish(spec: Any, file: RigFile, home: Mapping[str, float], where: str) -> Any:
-    """Compile with the home keyframe."""
+def _finish(
+    spec: Any,
+    file: RigFile,
+    home: Mapping[str, float],
+    where: str,
+    files: Iterable[Path],
+    parts: str,
+) -> Any:
+    """Compile with the home keyframe, or take what another process compiled of the same."""
     spec.add_key(name=HOME_KEY)
-    model = compile_spec(spec, where)
+    key = modelcache.key(files, [file, parts])
+    model = modelcache.load(key) if key else None
+    if model is None:
+        model = compile_spec(spec, where)
+        if key:
+            modelcache.save(key, model)
     grippers = [_gripper(section) for section in file.grippers.values()]
     set_home(model, {**home, **{g.joint: g.joint_value(g.home) for g in grippers}}, grippers)
     return model
-
-
-def _limbs(file: RigFile) -> dict[str, tuple[str, ...]]:
-    limbs: dict[str, tuple[str, ...]] = {s: file.arms[s].joints for s in file.arms}
-    if file.base is not None:
-        limbs["base"] = file.base.joints
-    if file.torso is not None:
-        limbs["torso"] = file.torso.joints
-    if file.head is not None:
-        limbs["head"] = file.head.joints
-    return limbs
-
-
-def _driven(file: RigFile) -> tuple[str, ...]:
-    return tuple(name for joints in _limbs(file).values() for name in joints)
-
-
-def _check_names(spec: Any, file: RigFile, where: str) -> None:
-    """Every joint and actuator named in the file exists; a joint is driven at most once."""
-    joints = [joint.name for joint in spec.joints]
-    driven = _driven(file)
-    grippers = [gripper.joint for gripper in file.grippers.values()]
-    elbows = [arm.elbow for arm in file.arms.values() if arm.elbow]
-    named = [*driven, *file.locked, *file.home.joints, *file.posture, *grippers, *elbows]
-    for name in named:
-        if name not in joints:
-            raise UnknownNameError("joint", name, joints, where)
-    actuators = [actuator.name for actuator in spec.actuators]
-    for gripper in file.grippers.values():
-        if gripper.actuator not in actuators:
-            raise UnknownNameError("actuator", gripper.actuator, actuators, where)
-        if gripper.open == gripper.closed:
-            raise RigFileError(f"{where}: gripper {gripper.joint!r}: open equals closed")
-    roles = [*driven, *grippers, *file.locked]
-    twice = sorted({name for name in roles if roles.count(name) > 1})
-    if twice:
-        raise RigFileError(f"{where}: joints with two roles (driven, gripper, locked): {twice}")
-    for side, arm in file.arms.items():
-        if arm.elbow and arm.elbow not in arm.joints:
-            raise RigFileError(f"{where}: elbow {arm.elbow!r} is no joint of [arms.{side}]")
-    if not driven and not file.hands:
-        raise RigFileError(f"{where}: no driven joints; [arms.X] or [hands.X] is needed, X = side")
 
 
 def _locked_ids(tree: KinematicTree, driven: tuple[str, ...]) -> list[int]:

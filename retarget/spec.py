@@ -15,6 +15,7 @@ import numpy as np
 from retarget.errors import ModelFileError, RigFileError, UnknownNameError
 from retarget.frames import Array
 from retarget.gripper import Gripper
+from retarget.modelcache import files_of
 from retarget.modelsections import ModelSource
 from retarget.rigfile import CameraSection, RigFile, SceneSection, TipSection
 from retarget.urdf import UrdfReport, is_urdf, urdf_spec
@@ -24,6 +25,8 @@ HOME_KEY = "home"
 
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
+_SIZES = {_HINGE: 1, _SLIDE: 1, int(mujoco.mjtJoint.mjJNT_BALL): 4, _FREE: 7}
+"""Values of each kind of joint in `qpos`."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,16 +82,30 @@ def apply_keyframe(spec: Any, name: str, where: str) -> dict[str, float]:
     known = [key.name for key in spec.keys]
     if name not in known:
         raise UnknownNameError("keyframe", name, known, where)
-    model = compile_spec(spec, where)
-    qpos, values = model.key(name).qpos, {}
-    for j in range(model.njnt):
-        a = model.jnt_qposadr[j]
-        if model.jnt_type[j] in (_HINGE, _SLIDE):
-            values[model.joint(j).name] = float(qpos[a])
-        elif model.jnt_type[j] == _FREE:
-            body = spec.body(model.body(model.jnt_bodyid[j]).name)
+    qpos, values, a = np.asarray(spec.key(name).qpos), {}, 0
+    if not len(qpos):
+        return {}
+    joints = list(_joints_in_order(spec.worldbody))
+    expected = sum(_SIZES[int(joint.type)] for _, joint in joints)
+    if len(qpos) != expected:
+        raise ModelFileError(
+            f"{where}: keyframe {name!r} has {len(qpos)} joint values, the model {expected}"
+        )
+    for body, joint in joints:
+        if int(joint.type) in (_HINGE, _SLIDE):
+            values[joint.name] = float(qpos[a])
+        elif int(joint.type) == _FREE:
             body.pos, body.quat = qpos[a : a + 3], qpos[a + 3 : a + 7]
+        a += _SIZES[int(joint.type)]
     return values
+
+
+def _joints_in_order(body: Any) -> Iterator[tuple[Any, Any]]:
+    """Joints with their bodies, depth first: the order a compiled model has them in."""
+    for joint in body.joints:
+        yield body, joint
+    for child in body.bodies:
+        yield from _joints_in_order(child)
 
 
 def prepare_robot(spec: Any, file: RigFile, where: str) -> None:
@@ -152,8 +169,8 @@ def _camera_quat_wxyz(camera: CameraSection) -> list[float]:
     return [float(value) for value in quat]
 
 
-def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
-    """Attach the scene's objects, lights and cameras to the world."""
+def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> list[Path]:
+    """Attach the scene's objects, lights and cameras to the world; the files they are made of."""
     if scene.ambient is not None:
         spec.visual.headlight.ambient = [scene.ambient] * 3
     if scene.diffuse is not None:
@@ -163,12 +180,15 @@ def add_scene(spec: Any, scene: SceneSection, rig_dir: Path) -> None:
             light.diffuse = [scene.lights] * 3
             light.active = int(scene.lights > 0.0)  # an unlit light still costs every vertex
     if not scene.file:
-        return
+        return []
     path = rig_dir / scene.file
     if not path.is_file():
         raise ModelFileError(f"no scene file {path}")
     with quiet_compiler():
-        spec.attach(_parse(path), prefix="", frame=spec.worldbody.add_frame())
+        child = _parse(path)
+        files = files_of(path, child)
+        spec.attach(child, prefix="", frame=spec.worldbody.add_frame())
+    return files
 
 
 def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper]) -> None:
