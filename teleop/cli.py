@@ -2,67 +2,59 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tyro
+from rich.console import Console
 from rich.markup import escape
 
-from recorder import RecorderError
-from retarget import RetargetError
-from teleop.commands import data, doctor, episodes, pedals, rigs, running
-from teleop.commands.shared import err
 from teleop.errors import TeleopError
 
 ABOUT = "VR teleoperation data capture: from an operator's motion to checked episodes."
-
-GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
-    "episodes": (
-        "What a dataset holds, and labels on it.",
-        {
-            "list": episodes.list_episodes,
-            "show": episodes.show,
-            "label": episodes.label,
-            "discard": episodes.discard,
-            "restore": episodes.restore,
-        },
-    ),
-    "export": ("Write training sets.", {"lerobot": data.lerobot}),
-    "rigs": ("Robots telecap can drive.", {"list": rigs.list_rigs, "check": rigs.check_rig}),
-}
+ROBOT_SIDE = ("pinocchio", "mujoco", "zarr")
+"""Without these there is only the headset client: on Windows they are not installed."""
 
 
-def build_app() -> tyro.extras.SubcommandApp:
-    """The command tree."""
+def has_robot_side() -> bool:
+    """Whether what drives and records robots is installed."""
+    return all(importlib.util.find_spec(name) for name in ROBOT_SIDE)
+
+
+def build_app() -> tuple[tyro.extras.SubcommandApp, tuple[type[Exception], ...]]:
+    """The command tree, and the errors that are told in a sentence."""
+    if has_robot_side():
+        from teleop.commands import tree
+
+        return tree.build_app(), tree.ERRORS
+    from teleop.commands.hmd import hmd
+
     app = tyro.extras.SubcommandApp()
-    for command in (
-        running.run,
-        running.demo,
-        running.replay,
-        running.operate,
-        pedals.pedals,
-        doctor.doctor,
-        data.check,
-        data.repair,
-    ):
-        app.command(command)
-    for name, (about, commands) in GROUPS.items():
-        group = tyro.extras.SubcommandApp()
-        for leaf, leaf_command in commands.items():
-            group.command(name=leaf)(leaf_command)
-        app.command(group, name=name, help=about)
-    return app
+    app.command(hmd)
+    app.command(run)
+    return app, (TeleopError,)
+
+
+def run() -> int:
+    """Not on this machine: serving robots needs Linux; here only the headset client runs."""
+    raise TeleopError(
+        f"serving a robot needs {', '.join(ROBOT_SIDE)}, which are not installed here; run "
+        f"`telecap run` on a Linux machine and `telecap hmd ADDRESS` here"
+    )
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point; the exit code is 0 done, 1 found bad, 2 could not be done."""
     logging.basicConfig(level=os.environ.get("TELECAP_LOG", "WARNING"))
+    app, errors = build_app()
+    flags = (tyro.conf.FlagCreatePairsOff,)
     try:
-        flags = (tyro.conf.FlagCreatePairsOff,)
-        code = int(build_app().cli(prog="telecap", description=ABOUT, args=args, config=flags))
-    except (TeleopError, RecorderError, RetargetError) as error:
+        code = int(app.cli(prog="telecap", description=ABOUT, args=args, config=flags))
+    except errors as error:
+        err = Console(stderr=True, highlight=False)
         err.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
         code = 2
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from teleop.doctor.items import Item
-from teleop.gateway.tls import outgoing_addresses, state_dir
+from teleop.gateway.tls import certificates_dir, outgoing_addresses
 
 ADB_TIMEOUT_S = 5.0
 
@@ -36,7 +36,7 @@ def look_at_network() -> Item:
 
 def look_at_certificate(folder: Path | None = None) -> Item:
     """Headset browsers give WebXR to pages of localhost and of trusted certificates only."""
-    directory = folder or state_dir() / "tls"
+    directory = folder or certificates_dir()
     if (directory / "ca.pem").is_file() and (directory / "ca.key").is_file():
         mode = (directory / "ca.key").stat().st_mode & 0o077
         if mode:

@@ -42,6 +42,11 @@ def state_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "telecap"
 
 
+def certificates_dir() -> Path:
+    """Where this user's authority and server certificate are kept."""
+    return state_dir() / "tls"
+
+
 def host_names() -> list[str]:
     """Names and addresses this host can be reached at."""
     name = socket.gethostname()
@@ -92,6 +97,12 @@ def make_certificates(directory: Path, names: list[str]) -> Certificates:
     except OSError as error:
         raise GatewayError(f"cannot keep certificates in {directory}: {error}") from error
     return Certificates(directory / "ca.pem", chain, key)
+
+
+def own_authority() -> Path | None:
+    """Certificate of this user's authority; None before the first run with https."""
+    certificate = certificates_dir() / "ca.pem"
+    return certificate if certificate.is_file() else None
 
 
 def _authority(directory: Path) -> trustme.CA:

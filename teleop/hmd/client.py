@@ -32,6 +32,7 @@ from teleop.protocol import (
     Hello,
     ServerMessage,
     Status,
+    VideoAck,
     VideoPicture,
     Welcome,
 )
@@ -215,6 +216,15 @@ class Client:
         """Send a session intent."""
         self._connection.send(Event(name=name, args=args or IntentArgs()))
         await self._flush()
+
+    async def acknowledge(self, ack: VideoAck) -> None:
+        """Tell that a picture was decoded."""
+        self._connection.send(ack)
+        await self._flush()
+
+    def check(self) -> None:
+        """Raise ClientError when the connection ended for good."""
+        self._raise_failure()
 
     async def wait_for_status(
         self, wanted: Callable[[Status], bool], what: str, timeout_s: float

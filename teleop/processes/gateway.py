@@ -31,7 +31,13 @@ from teleop.gateway.pedaldesk import PedalDesk
 from teleop.gateway.scene import SceneView, is_simulated
 from teleop.gateway.server import Server, address, announce, bind, make_server
 from teleop.gateway.serving import Serving
-from teleop.gateway.tls import Certificates, host_names, make_certificates, state_dir
+from teleop.gateway.tls import (
+    Certificates,
+    certificates_dir,
+    host_names,
+    make_certificates,
+    state_dir,
+)
 from teleop.gateway.topics import Heard, Outputs
 from teleop.pedals import pedal_bindings, pedal_section
 from teleop.processes.loop import Process
@@ -214,7 +220,7 @@ def certificates_for(config: RunConfig) -> Certificates | None:
     names = host_names()
     if config.host not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         names = sorted({*names, config.host})
-    return make_certificates(state_dir() / "tls", names)
+    return make_certificates(certificates_dir(), names)
 
 
 def last_take(dataset: Path) -> int:

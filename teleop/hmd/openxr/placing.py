@@ -1,0 +1,183 @@
+"""Where pictures, panels and markers hang: pure geometry, (4, 4) matrices on column vectors.
+
+Everything is in STAGE (y up, -z forward), metres. A placed quad spans -1..1 in x and y.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from teleop.protocol import AlignmentInfo, StreamInfo
+from teleop.samples import SIDES
+
+Matrix = npt.NDArray[np.float64]
+
+PICTURE_M = 2.0
+"""Far enough for relaxed eyes, near enough to stay inside any far plane."""
+HUD_M = 1.5
+HUD_WIDTH_RAD = 0.98
+WRIST_WIDTH_RAD, WRIST_RIGHT_RAD, WRIST_DOWN_RAD = 0.25, 0.42, 0.4
+FRAME_M = 0.004
+"""Frame around a wrist picture, which may be as dark as what it covers."""
+NEAR_M, FAR_M = 0.05, 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Quad:
+    """One textured quad.
+
+    Attributes:
+        texture: Name of the stream, of the HUD, or of a plain colour.
+        T_stage_quad: (4, 4) including its half size.
+    """
+
+    texture: str
+    T_stage_quad: Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """One view of a frame.
+
+    Attributes:
+        name: `left` or `right`.
+        pose: (7,) in STAGE.
+        tangents: Of the field of view: left, right, up, down; left and down negative.
+    """
+
+    name: str
+    pose: npt.NDArray[np.float64]
+    tangents: tuple[float, float, float, float]
+
+    @property
+    def clip(self) -> Matrix:
+        """T_clip_stage, (4, 4): projection times view."""
+        return projection(self.tangents) @ np.linalg.inv(rigid(self.pose))
+
+
+def rigid(pose: Any) -> Matrix:
+    """(4, 4) of a pose `[px, py, pz, qx, qy, qz, qw]`."""
+    x, y, z, w = np.asarray(pose[3:], float) / np.linalg.norm(pose[3:])
+    T = np.eye(4)
+    T[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    T[:3, 3] = pose[:3]
+    return T
+
+
+def projection(tangents: tuple[float, float, float, float]) -> Matrix:
+    """Clip from eye space of an asymmetric field of view (OpenGL, depth -1 to 1)."""
+    left, right, up, down = tangents
+    P = np.zeros((4, 4))
+    P[0, 0], P[0, 2] = 2 / (right - left), (right + left) / (right - left)
+    P[1, 1], P[1, 2] = 2 / (up - down), (up + down) / (up - down)
+    P[2, 2], P[2, 3] = -(FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
+    P[3, 2] = -1.0
+    return P
+
+
+def placed(x: float, y: float, z: float, half_width: float, half_height: float) -> Matrix:
+    """(4, 4) that puts a unit quad there, at this half size."""
+    T = np.diag([half_width, half_height, 1.0, 1.0])
+    T[:3, 3] = x, y, z
+    return T
+
+
+def heading(pose: Any) -> npt.NDArray[np.float64]:
+    """Quaternion xyzw of the turn of a pose about the vertical."""
+    y, w = float(pose[4]), float(pose[6])
+    norm = math.hypot(y, w) or 1.0
+    return np.array([0.0, y / norm, 0.0, w / norm])
+
+
+def angular(stream: StreamInfo) -> Matrix:
+    """Ahead, at the size that fills the angle the camera saw."""
+    half = PICTURE_M * math.tan(math.radians(stream.fovy_deg or 60.0) / 2)
+    return placed(0.0, 0.0, -PICTURE_M, half * stream.width / stream.height, half)
+
+
+def head_stream(streams: Sequence[StreamInfo], eye: str) -> StreamInfo | None:
+    """The stream an eye is shown: its own, else another eye's, else any that is no wrist's."""
+    heads = [stream for stream in streams if not stream.name.startswith("wrist")]
+    for wanted in ((eye,), ("left", "right")):
+        for stream in heads:
+            if stream.eye in wanted:
+                return stream
+    return heads[0] if heads else None
+
+
+def picture_quad(stream: StreamInfo, eye: Eye, head: Any, quat_xyzw: Any) -> Quad:
+    """The robot's view in the direction it was taken in.
+
+    A stereo pair is placed around each eye, a single picture around the head: distant things then
+    have no disparity beyond what the robot's own cameras saw.
+
+    Args:
+        stream: What it is of.
+        eye: Which is drawn.
+        head: (7,) pose of the head.
+        quat_xyzw: Direction of the camera.
+    """
+    origin = eye.pose[:3] if stream.eye else head[:3]
+    return Quad(stream.name, rigid([*origin, *quat_xyzw]) @ angular(stream))
+
+
+def wrist_quads(streams: Sequence[StreamInfo], head: Any) -> list[Quad]:
+    """Wrist pictures low to the sides, fixed to the head, each on a frame."""
+    quads = []
+    for sign, side in zip((-1, 1), SIDES, strict=True):
+        stream = next((s for s in streams if s.name == f"wrist_{side}"), None)
+        if stream is None:
+            continue
+        x = sign * HUD_M * math.tan(WRIST_RIGHT_RAD)
+        y = -HUD_M * math.tan(WRIST_DOWN_RAD)
+        half = HUD_M * math.tan(WRIST_WIDTH_RAD / 2)
+        tall = half * stream.height / stream.width
+        front = rigid(head)
+        frame = placed(x, y, -HUD_M, half + FRAME_M, tall + FRAME_M)
+        quads.append(Quad("frame", front @ frame))
+        quads.append(Quad(stream.name, front @ placed(x, y, -HUD_M, half, tall)))
+    return quads
+
+
+def hud_quad(head: Any, aspect: float) -> Quad:
+    """The HUD, fixed to the head; `aspect` is its width over its height."""
+    half = HUD_M * math.tan(HUD_WIDTH_RAD / 2)
+    return Quad("hud", rigid(head) @ placed(0.0, 0.0, -HUD_M, half, half / aspect))
+
+
+_LYING = rigid([0, 0, 0, -math.sqrt(0.5), 0, 0, math.sqrt(0.5)])
+_SIDEWAYS = rigid([0, 0, 0, 0, math.sqrt(0.5), 0, math.sqrt(0.5)])
+_DART = (
+    _LYING @ placed(0.0, 0.03, 0.0, 0.008, 0.07),
+    _SIDEWAYS @ placed(-0.02, 0.02, 0.0, 0.02, 0.02),
+    placed(0.0, 0.0, -0.1, 0.03, 0.006),
+)
+"""Shaft along -z, fin up behind it, bar across its front."""
+
+
+def alignment_quads(alignment: Sequence[AlignmentInfo], hands: dict[str, Any]) -> list[Quad]:
+    """Darts where hands are, and where an absolute clutch wants them.
+
+    Args:
+        alignment: Of the status.
+        hands: Side -> (7,) grip or palm.
+    """
+    quads = []
+    for wanted in alignment:
+        kind = "far" if wanted.direction else "near"
+        poses = [(kind, wanted.ghost)]
+        if wanted.side in hands:
+            poses.append(("hand", hands[wanted.side]))
+        for texture, pose in poses:
+            quads += [Quad(texture, rigid(pose) @ part) for part in _DART]
+    return quads

@@ -1,0 +1,78 @@
+"""What the operator sees in one frame: which quads, in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from teleop.hmd.openxr.frames import Frame
+from teleop.hmd.openxr.placing import (
+    Eye,
+    Quad,
+    alignment_quads,
+    head_stream,
+    heading,
+    hud_quad,
+    picture_quad,
+    wrist_quads,
+)
+from teleop.protocol import Status, StreamInfo
+from teleop.samples import SIDES, Tracking
+
+
+class OperatorView:
+    """The room around the operator.
+
+    The robot's view stays where the operator faced at the start, so that turning the head looks
+    around in it and pictures of the past do not smear.
+
+    Attributes:
+        hud_aspect: Width over height of the HUD.
+    """
+
+    def __init__(self) -> None:
+        self.hud_aspect = 1.25
+        self._streams: dict[str, StreamInfo] = {}
+        self._heading: npt.NDArray[np.float64] | None = None
+        self._alignment: list[Quad] = []
+
+    def recentre(self) -> None:
+        """Put the robot's view in front of the operator again at the next frame."""
+        self._heading = None
+
+    def add_stream(self, stream: StreamInfo) -> None:
+        """Pictures of this stream can be drawn from now on."""
+        self._streams[stream.name] = stream
+
+    def look_at(self, status: Status | None, row: Any) -> None:
+        """Take over what the server says of the hands' places."""
+        self._alignment = []
+        if status is not None and status.alignment:
+            self._alignment = alignment_quads(status.alignment, _hands(row))
+
+    def quads(self, frame: Frame, eye: Eye) -> list[Quad]:
+        """Quads for an eye, far to near."""
+        if self._heading is None:
+            self._heading = heading(frame.head)
+        streams = list(self._streams.values())
+        found = []
+        main = head_stream(streams, eye.name)
+        if main is not None:
+            found.append(picture_quad(main, eye, frame.head, self._heading))
+        found += wrist_quads(streams, frame.head)
+        found += self._alignment
+        return [*found, hud_quad(frame.head, self.hud_aspect)]
+
+
+def _hands(row: Any) -> dict[str, Any]:
+    """Side -> (7,) grip, else palm, of the hands that are seen."""
+    found = {}
+    for side in SIDES:
+        controller, hand = row[f"{side}_controller"], row[f"{side}_hand"]
+        if int(controller["flags"]) & Tracking.POSITION_VALID:
+            found[side] = controller["grip"]
+        elif int(hand["flags"]) & Tracking.POSITION_VALID:
+            found[side] = hand["joints"][0]
+    return found

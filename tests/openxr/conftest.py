@@ -1,0 +1,57 @@
+"""Fixtures against a real OpenXR runtime; run by `make test-xr`, skipped elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.openxr.monado import Monado
+
+PREFIX = Path(os.environ.get("TELECAP_XR_PREFIX", ""))
+NULL_COMPOSITOR = {"XRT_COMPOSITOR_NULL": "1"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/openxr" in str(item.path):
+            item.add_marker(pytest.mark.xr)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_files() -> Path:
+    if not (PREFIX.is_dir() and (PREFIX / "monado.json").is_file()):
+        pytest.skip("TELECAP_XR_PREFIX names no unpacked OpenXR runtime: run `make test-xr`")
+    return PREFIX
+
+
+@pytest.fixture
+def start_monado(
+    runtime_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[dict[str, str]], Monado]]:
+    """Starts a runtime, the one this process then finds."""
+    folder = Path(tempfile.mkdtemp(prefix="xr", dir="/tmp"))  # a socket's path must be short
+    started: list[Monado] = []
+
+    def start(environment: dict[str, str]) -> Monado:
+        monado = Monado(runtime_files, folder, environment)
+        started.append(monado)
+        monado.start()
+        return monado
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("XR_RUNTIME_JSON", str(runtime_files / "monado.json"))
+    monkeypatch.setenv("EGL_PLATFORM", "surfaceless")
+    yield start
+    for monado in started:
+        monado.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def monado(start_monado: Callable[[dict[str, str]], Monado]) -> Monado:
+    return start_monado(NULL_COMPOSITOR)
