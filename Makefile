@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup setup-test demo run test test-fast bench check format build clean
+.PHONY: help setup setup-test demo run test test-fast test-xr bench check format build clean
 
 help:
 	@echo "make demo    set up and run the whole system once, without headset or robot"
@@ -28,11 +28,15 @@ run: setup
 # Processes and browsers keep real time: they have the machine to themselves.
 REAL := system or browser
 
-test: test-fast
+test: test-fast test-xr
 	$(BIN)/python -m pytest -m "$(REAL)"
 
 test-fast: setup-test
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not ($(REAL))"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not ($(REAL) or xr)"
+
+test-xr: setup-test
+	sh scripts/setup-xr.sh build/xr
+	sh scripts/test-xr.sh $(BIN)/python
 
 bench: setup
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[humanoid,hands,bench]"

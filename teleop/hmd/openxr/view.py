@@ -19,7 +19,7 @@ from teleop.hmd.openxr.placing import (
     wrist_quads,
 )
 from teleop.protocol import Status, StreamInfo
-from teleop.samples import SIDES, Tracking
+from teleop.samples import SIDES, Button, Tracking
 
 
 class OperatorView:
@@ -47,7 +47,12 @@ class OperatorView:
         self._streams[stream.name] = stream
 
     def look_at(self, status: Status | None, row: Any) -> None:
-        """Take over what the server says of the hands' places."""
+        """Take over what the server says of the hands' places, and a pressed thumbstick."""
+        pressed = any(
+            int(row[f"{side}_controller"]["buttons"]) & Button.THUMBSTICK for side in SIDES
+        )
+        if pressed:
+            self.recentre()
         self._alignment = []
         if status is not None and status.alignment:
             self._alignment = alignment_quads(status.alignment, _hands(row))
