@@ -91,14 +91,15 @@ class HmdApp:
 
         Raises:
             OpenXrError: There was never a runtime that could be used.
+            ClientError: The server refuses this client for good.
         """
         with self._connected():
             once = False
-            while not self._stop.is_set():
+            while not self._ended():
                 try:
                     self._serve()
                     once = True
-                    if not self._stop.is_set():
+                    if not self._ended():
                         self._say("The runtime ended the session; a new one begins when it can.")
                 except RuntimeLostError as error:
                     once = True
@@ -108,6 +109,12 @@ class HmdApp:
                         raise
                     log.info("%s", error)
                 self._stop.wait(RETRY_S)
+            if self.link is not None and self.link.refusal is not None:
+                raise self.link.refusal
+
+    def _ended(self) -> bool:
+        refused = self.link is not None and self.link.refusal is not None
+        return refused or self._stop.is_set()
 
     def _say(self, text: str) -> None:
         if text != self._said:
@@ -143,7 +150,7 @@ class HmdApp:
                 self._greet(runtime)
                 stream(
                     session, sampler, rate_hz or HEADLESS_HZ,
-                    lambda row: self._send(row, sampler), self._stop.is_set,
+                    lambda row: self._send(row, sampler), self._ended,
                 )  # fmt: skip
             return
         with display_session(preferred_kind()) as (runtime, session, sampler, display):
@@ -199,7 +206,7 @@ class HmdApp:
     def _frames(self, session: Session, display: Display) -> None:
         view, hud = OperatorView(), HudImage()
         recentred = session.recentred
-        while not self._stop.is_set():
+        while not self._ended():
             session.poll()
             if session.exiting:
                 return

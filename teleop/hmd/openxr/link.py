@@ -7,6 +7,7 @@ snapshot of what the server last said.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import threading
@@ -40,6 +41,8 @@ RETRY_S = 1.0
 RECLAIM_S = 2.0
 """While another operator has the robot, it is asked for again this often."""
 KEPT_NOTICES = 8
+FINAL_CODES = (4401, 4403, 4406)
+"""Wrong token, origin or protocol: asking again does not help."""
 Phase = Literal["connecting", "open", "waiting", "refused", "closed"]
 
 
@@ -102,6 +105,8 @@ class Link:
         self._acks: list[VideoAck] = []
         self._stopping = False
         self.said = Said()
+        self.refusal: ClientError | None = None
+        """Why there will never be a connection."""
         self.count = LinkCount()
         self.replaced = 0
         """Rows that a newer one replaced before they were sent."""
@@ -117,17 +122,21 @@ class Link:
         trace: TracebackType | None,
     ) -> None:
         self._stopping = True
-        self._loop.call_soon_threadsafe(self._wake.set)
+        self._post(self._wake.set)
         self._thread.join(5.0)
 
     def offer(self, row: np.void) -> None:
         """Send a row as soon as can be; it is not read again by the caller."""
-        self._loop.call_soon_threadsafe(self._take, row)
+        self._post(lambda: self._take(row))
 
     def acknowledge(self, stream: str, seq: int) -> None:
         """Tell that a picture was decoded, now."""
         ack = VideoAck(stream=stream, seq=seq, t_device_ns=device_clock_ns())
-        self._loop.call_soon_threadsafe(self._take_ack, ack)
+        self._post(lambda: self._take_ack(ack))
+
+    def _post(self, work: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: refused for good
+            self._loop.call_soon_threadsafe(work)
 
     # ------------------------------------------------------------ in the thread
     def _run(self) -> None:
@@ -156,7 +165,8 @@ class Link:
                 self.said = replace(
                     self.said, phase="refused", reason=error.reason, has_claim=False
                 )
-                if error.code in (4401, 4403, 4406):  # will not get better
+                if error.code in FINAL_CODES:
+                    self.refusal = error
                     return
             except (ClientError, TimeoutError) as error:
                 log.warning("%s", error)
@@ -201,8 +211,9 @@ class Link:
         if phase != self.said.phase:
             reason = "" if phase == "open" else "the connection was interrupted"
             self.said = replace(self.said, phase=phase, reason=reason)
-        if client.has_claim != self.said.has_claim:
-            self.said = replace(self.said, has_claim=client.has_claim)
+        has_claim = client.connected and client.has_claim
+        if has_claim != self.said.has_claim:
+            self.said = replace(self.said, has_claim=has_claim)
 
     async def _pump(self, client: Client) -> None:
         """Send what waits; come back within a tenth of a second."""
