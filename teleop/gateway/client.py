@@ -7,8 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from calibration.clocks import ClockEstimator
+from teleop.gateway.meters import PictureMeter
 from teleop.gateway.outbox import Outbox
-from teleop.protocol import Hello, Phase, ServerConnection, ServerMessage
+from teleop.gateway.transcode import Transcoder
+from teleop.protocol import (
+    Hello,
+    Phase,
+    PictureDecoded,
+    ServerConnection,
+    ServerMessage,
+    VideoPicture,
+)
 
 PING_PERIOD_NS = 1_000_000_000
 FIRST_PING_PERIOD_NS = 50_000_000
@@ -26,7 +35,9 @@ class Client:
         session_id: Names it across reconnections.
         clock: Device clock to host clock.
         outbox: What waits to be sent.
+        transcoder: Makes pictures smaller where its link is slow.
         wake: Tells the socket's writer that there is something to send.
+        pictures: From capture to decoded, by stream.
         ignored: Tracking messages of a client without the claim.
         odd_times: Tracking messages whose device time fits no clock.
     """
@@ -36,6 +47,8 @@ class Client:
     session_id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     clock: ClockEstimator = field(default_factory=ClockEstimator)
     outbox: Outbox = field(default_factory=Outbox)
+    transcoder: Transcoder = field(default_factory=Transcoder)
+    pictures: PictureMeter = field(default_factory=PictureMeter)
     streams: frozenset[str] = frozenset()
     ignored: int = 0
     odd_times: int = 0
@@ -78,11 +91,22 @@ class Client:
         self.outbox.put_status(text)
         self.wake()
 
-    def post_picture(self, stream: str, seq: int, message: bytes) -> None:
+    def post_picture(self, stream: str, picture: VideoPicture) -> None:
         """Send a picture, if this client wants the stream; a newer one replaces it."""
         if stream in self.streams:
-            self.outbox.put_picture(stream, seq, message)
+            self.outbox.put_picture(stream, picture)
             self.wake()
+
+    def decoded(self, ack: PictureDecoded, stream_id: int | None, now_ns: int) -> None:
+        """A picture was decoded, or could not be and a key picture is asked for."""
+        t_capture_ns = self.outbox.acknowledge(ack.stream, ack.seq, now_ns)
+        if t_capture_ns is not None and ack.t_device_ns and self.clock.ready:
+            shown_ns = self.clock.fit().to_host_ns(ack.t_device_ns)
+            if abs(shown_ns - now_ns) < MAX_CLOCK_ERROR_NS:
+                self.pictures.add(ack.stream, shown_ns - t_capture_ns, now_ns)
+        if ack.key and stream_id is not None:
+            self.transcoder.ask_key(stream_id)
+        self.wake()
 
     def refuse(self, code: int, reason: str) -> None:
         """Say why, then close."""

@@ -31,11 +31,13 @@ from teleop.gateway.aligning import Aligning
 from teleop.gateway.auth import token_matches
 from teleop.gateway.claim import Claim
 from teleop.gateway.client import Client
+from teleop.gateway.linkreport import LinkReport
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders, refusal
-from teleop.gateway.pictures import video_message
+from teleop.gateway.pictures import video_picture
 from teleop.gateway.serving import Serving
+from teleop.gateway.staterow import StateRow
 from teleop.gateway.status import Picture, Seen, build_status
 from teleop.gateway.tips import TipWatch
 from teleop.gateway.topics import Heard, Outputs
@@ -61,7 +63,7 @@ from teleop.protocol import (
     Welcome,
     encode_message,
 )
-from teleop.samples import SESSION_STATE, RobotStatus
+from teleop.samples import RobotStatus
 from teleop.session import Session
 
 log = logging.getLogger(__name__)
@@ -116,7 +118,8 @@ class Hub:
         self.aligning = Aligning(neutral, self._tips, serving.geometry, serving.clutch)
         session.choose_clutch(self.aligning.absolute)
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
-        self._state = np.zeros(1, SESSION_STATE)[0]
+        self._state = StateRow(neutral, self.aligning)
+        self._link_report = LinkReport(outputs.event)
         self._next_state_ns = 0
         self._next_status_ns = 0
         self._told_view = session.view()
@@ -141,8 +144,8 @@ class Hub:
                     self._tracking(client, frame, now_ns)
                 case RoundTrip(t_send_ns=sent, t_device_ns=device, t_receive_ns=received):
                     client.round_trip(sent, device, received)
-                case PictureDecoded(stream=stream, seq=seq):
-                    client.outbox.acknowledge(stream, seq)
+                case PictureDecoded() as ack:
+                    client.decoded(ack, self._stream_ids.get(ack.stream), now_ns)
                 case IntentAsked(intent=intent, args=args):
                     self._intent_of(client, intent, args, now_ns)
                 case HelloReceived():
@@ -165,6 +168,7 @@ class Hub:
             return
         names = set(self._stream_ids)
         client.streams = frozenset(names if "*" in hello.video else names & set(hello.video))
+        client.outbox.understands(hello.codecs)
         resumed = hello.role == "operator" and self._resume(client)
         client.connection.accept(self._welcome(client, now_ns))
         client.flush()
@@ -307,6 +311,7 @@ class Hub:
         self._carry_out(self.session.tick(now_ns), now_ns)
         if now_ns >= self._next_state_ns:
             self._publish_state(now_ns)
+        self._link_report.tick(self.holder(), self.session.view().recording, now_ns)
         if now_ns >= self._next_status_ns:
             self._next_status_ns = now_ns + STATUS_PERIOD_NS
             self._rates.update({"operator/frame": self.frames}, now_ns)
@@ -316,17 +321,7 @@ class Hub:
                     client.post_status(text)
 
     def _publish_state(self, now_ns: int) -> None:
-        view, row = self.session.view(), self._state
-        row["t_ns"] = now_ns
-        row["seq"] += 1
-        row["motion"], row["recording"], row["take"] = view.motion, view.recording, view.take
-        row["engaged"], row["engage_count"] = view.engaged, view.engage_count
-        row["operator_connected"] = view.operator_connected
-        row["T_robot_stage"] = self._neutral.T_robot_stage
-        row["reach_scale"] = self._neutral.reach_scale
-        row["home_count"] = view.home_count
-        self.aligning.put(row)
-        self._outputs.session_state.send(row)
+        self._outputs.session_state.send(self._state.fill(self.session.view(), now_ns))
         self._next_state_ns = now_ns + STATE_PERIOD_NS
 
     # ------------------------------------------------------------------- bus
@@ -362,9 +357,9 @@ class Hub:
         stream_id = self._stream_ids.get(name)
         if stream_id is None or not any(name in client.streams for client in self.clients):
             return
-        seq, data = video_message(stream_id, message)
+        picture = video_picture(stream_id, message)
         for client in self.clients:
-            client.post_picture(name, seq, data)
+            client.post_picture(name, picture)
 
     # ---------------------------------------------------------------- status
     def status(self, now_ns: int) -> Status:
@@ -385,6 +380,7 @@ class Hub:
             latency=Latency(
                 pose_to_command=self._latency.median_ms,
                 link_rtt=None if rtt_ns is None else round(rtt_ns / 1e6, 3),
+                picture=None if holder is None else holder.pictures.median_ms(now_ns),
             ),
             tracking=self._seen.words(now_ns),
             rates=self._rates.rates,

@@ -5,43 +5,40 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from teleop.gateway.videoflow import VideoFlow
+from teleop.gateway.videolevel import H264, SOURCE, Level, LevelControl
+from teleop.protocol import VideoPicture, encode_video
+
 MAX_TEXTS = 256
 """A client that leaves this many messages unread is cut off rather than fed from memory."""
-MAX_UNDECODED = 3
-"""Pictures of one stream on their way to a client that acknowledges them."""
-ACK_PATIENCE_NS = 1_000_000_000
-"""Acknowledgements that take longer are taken as lost, so that video starts again."""
 
 
-@dataclass(slots=True)
-class _Flow:
-    """Pictures of one stream on their way."""
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """A picture to be encoded at a level, then sent.
 
-    acknowledges: bool = False
-    sent: deque[int] = field(default_factory=deque)
-    t_sent_ns: int = 0
+    Attributes:
+        fresh: The client got the one before as the camera encoded it: nothing can build on it.
+    """
 
-    def open(self, now_ns: int) -> bool:
-        waited = now_ns - self.t_sent_ns > ACK_PATIENCE_NS
-        return not self.acknowledges or len(self.sent) < MAX_UNDECODED or waited
+    picture: VideoPicture
+    level: Level
+    fresh: bool
 
 
 @dataclass(slots=True)
 class Outbox:
-    """Messages for one client, most urgent first.
-
-    Sockets buffer: without acknowledgements a stalled client would later be shown seconds of old
-    pictures. So at most `MAX_UNDECODED` pictures of a stream are on their way to a client that
-    sends `video_ack`.
-    """
+    """Messages for one client, most urgent first."""
 
     overflowed: bool = False
     replaced: int = 0
     """Pictures that a newer one of their stream replaced before they were sent."""
+    flow: VideoFlow = field(default_factory=VideoFlow)
+    control: LevelControl = field(default_factory=LevelControl)
     _texts: deque[str | bytes] = field(default_factory=deque)
     _status: str | None = None
-    _pictures: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    _flows: dict[str, _Flow] = field(default_factory=dict)
+    _pictures: dict[str, VideoPicture] = field(default_factory=dict)
+    _plain: set[str] = field(default_factory=set)
 
     def put_text(self, message: str | bytes) -> None:
         """Queue a message that must arrive."""
@@ -54,32 +51,43 @@ class Outbox:
         """Replace the status that has not left yet."""
         self._status = message
 
-    def put_picture(self, stream: str, seq: int, message: bytes) -> None:
+    def put_picture(self, stream: str, picture: VideoPicture) -> None:
         """Replace the picture of this stream that has not left yet."""
+        # the stream that waited longest stays first
         self.replaced += stream in self._pictures
-        self._pictures[stream] = (seq, message)
+        self._pictures[stream] = picture
 
-    def acknowledge(self, stream: str, seq: int) -> None:
-        """The client has decoded picture `seq`."""
-        flow = self._flows.setdefault(stream, _Flow())
-        flow.acknowledges = True
-        while flow.sent and flow.sent[0] <= seq:
-            flow.sent.popleft()
+    def understands(self, codecs: tuple[str, ...]) -> None:
+        """The client decodes these codecs."""
+        if "h264" in codecs:
+            self.control.ladder = H264
 
-    def take(self, now_ns: int) -> str | bytes | None:
+    def acknowledge(self, stream: str, seq: int, now_ns: int) -> int | None:
+        """The client has decoded picture `seq`; when that was captured [ns], None if unknown."""
+        return self.flow.acknowledge(stream, seq, now_ns)
+
+    def take(self, now_ns: int) -> str | bytes | Encode | None:
         """What to send next, None when there is nothing."""
         if self._texts:
             return self._texts.popleft()
         if self._status is not None:
             message, self._status = self._status, None
             return message
+        return self._next_picture(now_ns)
+
+    def _next_picture(self, now_ns: int) -> bytes | Encode | None:
+        if self.flow.acknowledges:
+            self.control.update(self.flow.delay_ns(now_ns), self.flow.distance_ns, now_ns)
         for stream in self._pictures:
-            flow = self._flows.setdefault(stream, _Flow())
-            if flow.open(now_ns):
-                seq, picture = self._pictures.pop(stream)
-                flow.t_sent_ns = now_ns
-                if len(flow.sent) >= MAX_UNDECODED:
-                    flow.sent.clear()
-                flow.sent.append(seq)
-                return picture
+            if not self.flow.open(stream, now_ns):
+                continue
+            picture = self._pictures.pop(stream)
+            self.flow.sent(stream, picture.seq, picture.t_capture_ns, now_ns)
+            level = self.control.level
+            if level is SOURCE:
+                self._plain.add(stream)
+                return encode_video(picture)
+            fresh = stream in self._plain
+            self._plain.discard(stream)
+            return Encode(picture, level, fresh)
         return None

@@ -16,11 +16,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from teleop.gateway.auth import origin_allowed
 from teleop.gateway.client import Client
 from teleop.gateway.hub import Hub
-from teleop.protocol import SUBPROTOCOL, CloseCode, ServerConnection
+from teleop.gateway.outbox import Encode
+from teleop.protocol import SUBPROTOCOL, CloseCode, ServerConnection, encode_video
 
 log = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 1.0
-VIDEO_RETRY_S = 0.2
+VIDEO_RETRY_S = 0.1
 """How soon pictures held back for want of acknowledgements are looked at again."""
 
 
@@ -77,6 +78,8 @@ async def _write(websocket: WebSocket, client: Client, wake: asyncio.Event) -> N
             message = client.outbox.take(time.monotonic_ns())
             if isinstance(message, str):
                 await websocket.send_text(message)
+            elif isinstance(message, Encode):
+                await websocket.send_bytes(await _encoded(client, message))
             elif message is not None:
                 await websocket.send_bytes(message)
             elif client.connection.close_code is not None:
@@ -94,6 +97,13 @@ async def _write(websocket: WebSocket, client: Client, wake: asyncio.Event) -> N
                 return
     except (WebSocketDisconnect, RuntimeError) as error:
         log.debug("the socket closed while writing: %s", error)
+
+
+async def _encoded(client: Client, wanted: Encode) -> bytes:
+    """Aside, so that poses go on being read; one picture of a client at a time."""
+    encode = client.transcoder.encode
+    picture = await asyncio.to_thread(encode, wanted.picture, wanted.level, wanted.fresh)
+    return encode_video(picture)
 
 
 async def _close(websocket: WebSocket, client: Client) -> None:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection as Socket
 from websockets.asyncio.client import connect
@@ -103,6 +104,7 @@ class Client:
         device: Free text shown as the holder of the claim.
         role: `operator` or `watcher`.
         video: Names of the streams wanted, `("*",)` for all.
+        codecs: What the listener can decode: `jpeg`, `h264`.
         tls: For https addresses with a private certificate authority.
         clock_ns: Device clock.
         listener: Called with every message and picture, in the order received.
@@ -117,13 +119,16 @@ class Client:
         device: str = "",
         role: Role = "operator",
         video: tuple[str, ...] = (),
+        codecs: tuple[str, ...] = ("jpeg",),
         tls: ssl.SSLContext | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         listener: Listener | None = None,
     ) -> None:
         self._url = websocket_url(url)
         self._tls = tls
-        self._hello = Hello(client=kind, token=token, role=role, device=device, video=video)
+        self._hello = Hello(
+            client=kind, token=token, role=role, device=device, video=video, codecs=codecs
+        )
         self._clock_ns = clock_ns
         self._listener = listener
         self._connection = ClientConnection(self._hello)
@@ -266,14 +271,7 @@ class Client:
         welcome = self._connection.welcome
         hello = self._hello
         if welcome is not None:
-            hello = Hello(
-                client=hello.client,
-                token=hello.token,
-                role=hello.role,
-                device=hello.device,
-                video=hello.video,
-                resume=welcome.session_id,
-            )
+            hello = msgspec.structs.replace(hello, resume=welcome.session_id)
         try:
             socket = await connect(
                 self._url,

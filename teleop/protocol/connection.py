@@ -86,11 +86,12 @@ class RoundTrip:
 
 @dataclass(frozen=True, slots=True)
 class PictureDecoded:
-    """The client has decoded a picture."""
+    """The client has decoded a picture, or with `key` asks for one it can decode."""
 
     stream: str
     seq: int
     t_device_ns: int
+    key: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,8 +257,8 @@ class ServerConnection:
                 self.send(ServerPong(id=ping_id, t_device_ns=t_device_ns, t_server_ns=now_ns))
             case ClientPong(id=ping_id, t_device_ns=t_device_ns):
                 self._take_pong(ping_id, t_device_ns, now_ns)
-            case VideoAck(stream=stream, seq=seq, t_device_ns=t_device_ns):
-                self._events.append(PictureDecoded(stream, seq, t_device_ns))
+            case VideoAck(stream=stream, seq=seq, t_device_ns=t_device_ns, key=key):
+                self._events.append(PictureDecoded(stream, seq, t_device_ns, key))
 
     def _take_hello(self, hello: Hello) -> None:
         if self.phase is not Phase.HELLO:

@@ -34,6 +34,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
         token: Bearer token of this run.
         device: Free text, e.g. "Meta Quest 3".
         video: Names of the streams wanted; empty for none, `["*"]` for all.
+        codecs: What the client decodes: `jpeg`, `h264`.
         resume: `session_id` of an earlier connection, to regain its claim within 5 s.
     """
 
@@ -43,6 +44,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     role: Role = "operator"
     device: ShortText = ""
     video: Annotated[tuple[StreamName, ...], msgspec.Meta(max_length=64)] = ()
+    codecs: Annotated[tuple[ShortText, ...], msgspec.Meta(max_length=8)] = ("jpeg",)
     resume: ShortText | None = None
 
 
@@ -82,11 +84,13 @@ class VideoAck(msgspec.Struct, frozen=True, kw_only=True, tag="video_ack"):
         stream: Stream name.
         seq: Of the picture.
         t_device_ns: Device clock when it was decoded; 0 when not measured.
+        key: It could not be decoded: the next one must be a key picture.
     """
 
     stream: StreamName
     seq: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
     t_device_ns: Nanoseconds = 0
+    key: bool = False
 
 
 ClientMessage = Hello | Claim | Release | ClientPing | ClientPong | Event | VideoAck
@@ -173,6 +177,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
     pose_to_command: float | None = None
     link_rtt: float | None = None
+    picture: float | None = None
 
 
 class TrackingInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 import teleop
 from recorder.catalog import EpisodeRow
 from teleop import protocol
+from teleop.gateway.transcode import Transcoder
+from teleop.gateway.videolevel import H264
 
 TOKEN = "right-token"
 PACKAGE = Path(teleop.__file__).parent
@@ -128,6 +130,10 @@ class FakeGateway:
         self.accepting = True
         self.holder: str | None = None
         self.pictures_per_s = 15
+        self.h264 = False
+        """Send H.264, beginning in the middle: with pictures nobody can decode."""
+        self.keys_asked = 0
+        self._transcoders: dict[int, Transcoder] = {}
         self._sockets: set[WebSocket] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -286,6 +292,11 @@ class FakeGateway:
                 )
             case protocol.VideoAck():
                 self.acks[message.stream] = self.acks.get(message.stream, 0) + 1
+                if message.key:
+                    self.keys_asked += 1
+                    for transcoder in self._transcoders.values():
+                        for stream in STREAMS:
+                            transcoder.ask_key(stream.id)
                 return None
             case protocol.Claim():
                 self.messages.append(message)
@@ -315,5 +326,12 @@ class FakeGateway:
                     t_capture_ns=time.monotonic_ns(),
                     payload=checkered_picture(stream, seq % 60),
                 )
-                await ws.send_bytes(protocol.encode_video(picture))
+                if not self.h264:
+                    await ws.send_bytes(protocol.encode_video(picture))
+                else:
+                    coded = self._transcoders.setdefault(stream.id, Transcoder()).encode(
+                        picture, H264[1]
+                    )
+                    if seq:
+                        await ws.send_bytes(protocol.encode_video(coded))
                 await asyncio.sleep(1 / self.pictures_per_s)

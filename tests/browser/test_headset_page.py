@@ -235,6 +235,25 @@ def test_pictures_are_decoded_and_acknowledged(immersive: Page, gateway: FakeGat
     assert set(gateway.acks) == wanted
 
 
+def test_h264_is_decoded_after_a_key_picture_was_asked_for(
+    headset: Page, gateway: FakeGateway
+) -> None:
+    gateway.h264 = True
+    headset.set_viewport_size({"width": 640, "height": 400})
+    headset.goto(gateway.page("/xr"))
+    enter(headset)
+    (hello,) = gateway.received(protocol.Hello)
+    assert set(hello.codecs) == {"jpeg", "h264"}
+    gateway.wait_until(lambda: gateway.keys_asked >= 1)
+    asked = gateway.keys_asked
+    wanted = {"head_left", "head_right", "wrist_left", "wrist_right"}
+    gateway.wait_until(lambda: all(gateway.acks.get(name, 0) >= 10 for name in wanted))
+    assert gateway.keys_asked <= asked + len(wanted), "once a stream, not for ever"
+    view = screen(headset)
+    for x in (160, 480):
+        np.testing.assert_allclose(view[95, x], [70, 90, 120], atol=14)
+
+
 def test_both_eyes_see_their_own_picture(immersive: Page, gateway: FakeGateway) -> None:
     gateway.wait_until(lambda: gateway.acks.get("head_right", 0) >= 3)
     view = screen(immersive)

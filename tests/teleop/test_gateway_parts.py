@@ -21,7 +21,6 @@ from teleop.gateway.claim import RESUME_NS, Claim
 from teleop.gateway.labels import PendingLabels
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
-from teleop.gateway.outbox import ACK_PATIENCE_NS, MAX_TEXTS, MAX_UNDECODED, Outbox
 from teleop.gateway.scene import SceneView, is_simulated
 from teleop.gateway.status import Picture, Seen, build_status, prompt
 from teleop.gateway.tls import host_names, make_certificates
@@ -30,61 +29,6 @@ from teleop.samples import Motion, Recording, RobotStatus, command_dtype
 
 VIEW = View(Motion.IDLE, Recording.IDLE, (False, False), (0, 0), 0, True, False, 0)
 S = 1_000_000_000
-
-
-# --- outbox -------------------------------------------------------------------------------------
-
-
-def test_texts_go_first_and_in_order_status_and_pictures_are_replaced() -> None:
-    box = Outbox()
-    box.put_picture("left", 1, b"old")
-    box.put_picture("left", 2, b"new")
-    box.put_status("stale")
-    box.put_status("status")
-    box.put_text("a")
-    box.put_text("b")
-    assert [box.take(0) for _ in range(5)] == ["a", "b", "status", b"new", None]
-    assert box.replaced == 1
-
-
-def test_streams_take_turns() -> None:
-    box = Outbox()
-    taken = []
-    for seq in range(4):
-        box.put_picture("left", seq, b"l")
-        box.put_picture("right", seq, b"r")
-        taken += [box.take(seq), box.take(seq)]
-    assert taken.count(b"l") == taken.count(b"r") == 4
-
-
-def test_a_client_that_acknowledges_has_few_pictures_on_their_way() -> None:
-    box = Outbox()
-    box.acknowledge("left", 0)
-    for seq in range(1, 50):
-        box.put_picture("left", seq, str(seq).encode())
-        sent = box.take(seq)
-        assert (sent is not None) == (seq <= MAX_UNDECODED)
-    box.acknowledge("left", 1)
-    assert box.take(50) == b"49"  # the newest, not the one that waited longest
-    assert box.take(51) is None
-
-
-def test_lost_acknowledgements_do_not_stop_video_for_ever() -> None:
-    box = Outbox()
-    box.acknowledge("left", 0)
-    for seq in range(1, 10):
-        box.put_picture("left", seq, b"x")
-        box.take(0)
-    box.put_picture("left", 10, b"y")
-    assert box.take(ACK_PATIENCE_NS + 1) == b"y"
-
-
-def test_a_client_that_never_reads_does_not_grow_memory() -> None:
-    box = Outbox()
-    for _ in range(10 * MAX_TEXTS):
-        box.put_text("x")
-    assert box.overflowed
-    assert len(box._texts) == MAX_TEXTS
 
 
 # --- claim --------------------------------------------------------------------------------------

@@ -142,7 +142,8 @@ def test_of_pictures_that_wait_the_newest_is_decoded_and_broken_ones_are_counted
     decoder, answered = Decoder(), []
     gate = threading.Event()
 
-    def on_decoded(name: str, seq: int) -> None:
+    def on_decoded(name: str, seq: int, key: bool) -> None:
+        assert not key
         answered.append((name, seq))
         gate.wait(5.0)
 

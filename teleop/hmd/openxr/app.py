@@ -242,8 +242,9 @@ class HmdApp:
         latency = {}
         if status is not None:
             known = {
-                "command": status.latency_ms.pose_to_command,
                 "link": status.latency_ms.link_rtt,
+                "command": status.latency_ms.pose_to_command,
+                "picture": status.latency_ms.picture,
             }
             latency = {name: ms for name, ms in known.items() if ms is not None}
         squeezes = (float(row[f"{side}_controller"]["squeeze"]) for side in SIDES)

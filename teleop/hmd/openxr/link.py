@@ -129,9 +129,9 @@ class Link:
         """Send a row as soon as can be; it is not read again by the caller."""
         self._post(lambda: self._take(row))
 
-    def acknowledge(self, stream: str, seq: int) -> None:
-        """Tell that a picture was decoded, now."""
-        ack = VideoAck(stream=stream, seq=seq, t_device_ns=device_clock_ns())
+    def acknowledge(self, stream: str, seq: int, key: bool = False) -> None:
+        """Tell that a picture was decoded, now; with `key`, that the next must be a key picture."""
+        ack = VideoAck(stream=stream, seq=seq, t_device_ns=device_clock_ns(), key=key)
         self._post(lambda: self._take_ack(ack))
 
     def _post(self, work: Callable[[], None]) -> None:
@@ -184,6 +184,7 @@ class Link:
             kind="openxr",
             device=self._device,
             video=self._video,
+            codecs=("jpeg", "h264"),
             tls=self._tls,
             clock_ns=device_clock_ns,
             listener=self._hear,

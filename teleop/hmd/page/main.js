@@ -13,7 +13,7 @@ import { XrSession, obstacle } from "./session.js";
 import { StereoView } from "./stereo.js";
 import { readToken, storeToken } from "./token.js";
 import { readTracking } from "./tracking.js";
-import { VideoReceiver } from "./video.js";
+import { VideoReceiver, knownCodecs } from "./video.js";
 import { Voice } from "./voice.js";
 
 const VERSION = "0.1.0";
@@ -30,8 +30,8 @@ class HeadsetPage {
   #session = new XrSession((tick) => this.#frame(tick));
   #video = new VideoReceiver(
     (picture) => this.#picture(picture),
-    (stream, seq) => this.#link.send({
-      type: "video_ack", stream, seq, t_device_ns: Math.round(performance.now() * 1e6),
+    (stream, seq, key) => this.#link.send({
+      type: "video_ack", stream, seq, key, t_device_ns: Math.round(performance.now() * 1e6),
     }),
   );
   #encoder = new TrackingEncoder();
@@ -42,6 +42,7 @@ class HeadsetPage {
   #gl = null;
   #lock;
   #streams = HEADSET_STREAMS;
+  #codecs = ["jpeg"];
   #seq = 0;
   #claimAtMs = -Infinity;
   #latencyAtMs = 0;
@@ -78,6 +79,7 @@ class HeadsetPage {
     window.addEventListener("pagehide", () => this.#leave());
     window.addEventListener("pageshow", (event) => event.persisted && this.#arrive());
     setInterval(() => this.#showHud(performance.now()), HUD_EVERY_MS);
+    this.#codecs = await knownCodecs();
     this.#arrive();
     this.#landing.showObstacle(await obstacle());
   }
@@ -95,7 +97,7 @@ class HeadsetPage {
   #hello() {
     return {
       client: "webxr", version: VERSION, role: "operator", token: readToken(),
-      device: deviceName(), video: this.#streams,
+      device: deviceName(), video: this.#streams, codecs: this.#codecs,
     };
   }
 

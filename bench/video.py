@@ -1,0 +1,154 @@
+"""How old the operator's pictures are: from exposure to decoded, on a good and on a bad link.
+
+usage: python -m bench.video [--seconds 120] [--mbit 2 --loss 5]
+
+The real system (`openarm`, two head cameras of 640 × 480 at 30 Hz) and a client that decodes like
+the native headset client. With `--mbit` (needs root) the client sits behind a link of its own: 10 s
+good, then throttled for as long again as `--seconds`, then 10 s good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from bench.lossy_link import OUTER_IP, LossyLink
+from teleop.config import CameraConfig
+from teleop.hmd.openxr.clocks import device_clock_ns
+from teleop.hmd.openxr.link import Link
+from teleop.hmd.openxr.pictures import Decoder
+from teleop.protocol import StreamInfo, VideoPicture
+from teleop.supervisor import Supervisor
+from teleop.system import new_config
+
+CAMERAS = tuple(
+    CameraConfig(name=f"head_{side}", width=640, height=480) for side in ("left", "right")
+)
+GOOD_S = 10.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--mbit", type=float, default=0.0, help="of the throttled link [Mbit/s]")
+    parser.add_argument("--loss", type=float, default=5.0, help="of its packets [%%]")
+    parser.add_argument("--client", nargs=2, metavar=("URL", "TOKEN"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.client:
+        return watch(*args.client, args.seconds)
+    with system("0.0.0.0" if args.mbit else "127.0.0.1") as running:
+        if not args.mbit:
+            pictures = follow([], running.url, running.config.token, args.seconds)
+            print(row("loopback", pictures, 2.0, args.seconds))
+            return 0
+        with LossyLink() as cable:
+            begin_s = time.monotonic()
+            url = running.url.replace("127.0.0.1", OUTER_IP)
+            whole_s = args.seconds + 2 * GOOD_S
+            child = start(list(cable.prefix), url, running.config.token, whole_s)
+            time.sleep(GOOD_S)
+            bad_s = time.monotonic() - begin_s
+            cable.throttle(args.mbit, args.loss / 100)
+            time.sleep(args.seconds)
+            good_s = time.monotonic() - begin_s
+            cable.throttle(float("inf"), 0.0)
+            pictures = collected(child, begin_s)
+            bad = f"{args.mbit:g} Mbit/s, {args.loss:g} % loss"
+            print(HEADING)
+            print(row("good", pictures, 2.0, bad_s))
+            print(row(f"{bad}, first 2 s", pictures, bad_s, bad_s + 2.0))
+            print(row(f"{bad}, after that", pictures, bad_s + 2.0, good_s))
+            print(row("good again, first 2 s", pictures, good_s, good_s + 2.0))
+            print(row("good again", pictures, good_s + 2.0, good_s + GOOD_S))
+    return 0
+
+
+HEADING = """| link | pictures a second | age ms p50 | p99 | max | kbit/s | H.264 % |
+|---|---|---|---|---|---|---|"""
+
+
+def row(name: str, pictures: list[dict], begin_s: float, end_s: float) -> str:
+    """One line of the table: pictures decoded in this part of the run."""
+    part = [p for p in pictures if begin_s <= p["t_s"] < end_s]
+    ages = [p["age_ms"] for p in part] or [float("nan")]
+    seconds = end_s - begin_s
+    kbit_s = sum(p["bytes"] for p in part) * 8e-3 / seconds
+    h264 = 100 * float(np.mean([p["codec"] == 2 for p in part] or [0]))
+    return (
+        f"| {name} | {len(part) / seconds:.1f} | {np.median(ages):.1f} | "
+        f"{np.percentile(ages, 99):.1f} | {max(ages):.1f} | {kbit_s:.0f} | {h264:.0f} |"
+    )
+
+
+@contextmanager
+def system(host: str) -> Iterator[Supervisor]:
+    """The real system, with two head cameras."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = new_config(dataset=f"{folder}/dataset", port=0, host=host, cameras=CAMERAS)
+        with Supervisor(config) as running:
+            running.start()
+            yield running
+
+
+def follow(prefix: list[str], url: str, token: str, seconds: float) -> list[dict]:
+    """Pictures a client in a process of its own decodes in this time."""
+    begin_s = time.monotonic()
+    return collected(start(prefix, url, token, seconds), begin_s)
+
+
+def start(prefix: list[str], url: str, token: str, seconds: float) -> subprocess.Popen[str]:
+    command = [*prefix, sys.executable, "-m", "bench.video", "--seconds", str(seconds)]
+    return subprocess.Popen([*command, "--client", url, token], stdout=subprocess.PIPE, text=True)
+
+
+def collected(child: subprocess.Popen[str], begin_s: float) -> list[dict]:
+    output, _ = child.communicate()
+    pictures: list[dict] = json.loads(output.splitlines()[-1])
+    for picture in pictures:
+        picture["t_s"] -= begin_s
+    return pictures
+
+
+def watch(url: str, token: str, seconds: float) -> int:
+    """The client: decode, and print when each picture was and how old it was then."""
+    seen: dict[tuple[str, int], tuple[VideoPicture, StreamInfo]] = {}
+    found: list[dict] = []
+    decoder = Decoder()
+
+    def offer(picture: VideoPicture, stream: StreamInfo) -> None:
+        seen[stream.name, picture.seq] = (picture, stream)
+        decoder.offer(picture, stream)
+
+    def decoded(name: str, seq: int, key: bool) -> None:
+        now_ns = device_clock_ns()
+        link.acknowledge(name, seq, key)
+        picture, _ = seen.pop((name, seq))
+        found.append(
+            {
+                "t_s": now_ns / 1e9,
+                "age_ms": (now_ns - picture.t_capture_ns) / 1e6,
+                "bytes": len(picture.payload),
+                "codec": int(picture.codec),
+                "stream": name,
+            }
+        )
+
+    link = Link(url, token, device="bench", video=("*",), on_picture=offer)
+    decoder.on_decoded = decoded
+    with link:
+        time.sleep(seconds)
+    decoder.close()
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
