@@ -83,7 +83,7 @@ def measure(session: Session, display: Display, seconds: float) -> None:
         if len(waits) % 2 == 0:  # 36 Hz, a little more than the cameras'
             for info, picture in zip(infos, pictures, strict=True):
                 display.painter.put(info.name, picture)
-                view.add_stream(info)
+                view.add(info, None)
         hud.paint(hud_model(HudInput()))
         display.painter.put("hud", hud.rgba) if hud.version == 1 and not waits else None
         display.show(state, view.quads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from calibration.clocks import ClockEstimator
 from teleop.gateway.meters import PictureMeter
@@ -71,6 +71,11 @@ class Client:
         return self.connection.phase is Phase.OPEN
 
     @property
+    def wants_turns(self) -> bool:
+        """It hangs pictures where their cameras looked."""
+        return self.is_open and self.hello.turns
+
+    @property
     def name(self) -> str:
         """Device, or the kind of client when it names none."""
         return self.hello.device or self.hello.client
@@ -94,6 +99,8 @@ class Client:
     def post_picture(self, stream: str, picture: VideoPicture) -> None:
         """Send a picture, if this client wants the stream; a newer one replaces it."""
         if stream in self.streams:
+            if not self.hello.turns and picture.turn_xyzw is not None:
+                picture = replace(picture, turn_xyzw=None)
             self.outbox.put_picture(stream, picture)
             self.wake()
 

@@ -31,6 +31,7 @@ from teleop.gateway.aligning import Aligning
 from teleop.gateway.auth import token_matches
 from teleop.gateway.claim import Claim
 from teleop.gateway.client import Client
+from teleop.gateway.headturn import HeadTurns
 from teleop.gateway.linkreport import LinkReport
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
@@ -120,6 +121,7 @@ class Hub:
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
         self._state = StateRow(neutral, self.aligning)
         self._link_report = LinkReport(outputs.event)
+        self._turns = HeadTurns(serving.forward, serving.q_home, serving.streams)
         self._next_state_ns = 0
         self._next_status_ns = 0
         self._told_view = session.view()
@@ -346,6 +348,7 @@ class Hub:
         self._health |= heard.health
 
     def _robot(self, row: Any, now_ns: int) -> None:
+        self._turns.hear(row)
         self._robot_status = RobotStatus(int(row["status"]))
         off = np.fmax.reduce(np.abs(row["position"] - self.serving.q_home), initial=0.0)
         speed = np.abs(row["velocity"]).max(initial=0.0)
@@ -358,6 +361,8 @@ class Hub:
         if stream_id is None or not any(name in client.streams for client in self.clients):
             return
         picture = video_picture(stream_id, message)
+        if any(client.wants_turns for client in self.clients):
+            picture = self._turns.attach(picture, self._neutral.T_robot_stage)
         for client in self.clients:
             client.post_picture(name, picture)
 

@@ -105,6 +105,7 @@ class Client:
         role: `operator` or `watcher`.
         video: Names of the streams wanted, `("*",)` for all.
         codecs: What the listener can decode: `jpeg`, `h264`.
+        turns: Pictures shall say how their camera had turned.
         tls: For https addresses with a private certificate authority.
         clock_ns: Device clock.
         listener: Called with every message and picture, in the order received.
@@ -120,6 +121,7 @@ class Client:
         role: Role = "operator",
         video: tuple[str, ...] = (),
         codecs: tuple[str, ...] = ("jpeg",),
+        turns: bool = False,
         tls: ssl.SSLContext | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         listener: Listener | None = None,
@@ -127,8 +129,9 @@ class Client:
         self._url = websocket_url(url)
         self._tls = tls
         self._hello = Hello(
-            client=kind, token=token, role=role, device=device, video=video, codecs=codecs
-        )
+            client=kind, token=token, role=role, device=device, video=video, codecs=codecs,
+            turns=turns,
+        )  # fmt: skip
         self._clock_ns = clock_ns
         self._listener = listener
         self._connection = ClientConnection(self._hello)

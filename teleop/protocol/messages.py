@@ -35,6 +35,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
         device: Free text, e.g. "Meta Quest 3".
         video: Names of the streams wanted; empty for none, `["*"]` for all.
         codecs: What the client decodes: `jpeg`, `h264`.
+        turns: The client wants to know how cameras had turned.
         resume: `session_id` of an earlier connection, to regain its claim within 5 s.
     """
 
@@ -45,6 +46,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     device: ShortText = ""
     video: Annotated[tuple[StreamName, ...], msgspec.Meta(max_length=64)] = ()
     codecs: Annotated[tuple[ShortText, ...], msgspec.Meta(max_length=8)] = ("jpeg",)
+    turns: bool = False
     resume: ShortText | None = None
 
 

@@ -132,6 +132,7 @@ class FakeGateway:
         self.pictures_per_s = 15
         self.h264 = False
         """Send H.264, beginning in the middle: with pictures nobody can decode."""
+        self.turn: tuple[float, float, float, float] | None = None
         self.keys_asked = 0
         self._transcoders: dict[int, Transcoder] = {}
         self._sockets: set[WebSocket] = set()
@@ -325,6 +326,7 @@ class FakeGateway:
                     seq=seq,
                     t_capture_ns=time.monotonic_ns(),
                     payload=checkered_picture(stream, seq % 60),
+                    turn_xyzw=self.turn,
                 )
                 if not self.h264:
                     await ws.send_bytes(protocol.encode_video(picture))

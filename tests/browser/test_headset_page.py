@@ -264,6 +264,25 @@ def test_both_eyes_see_their_own_picture(immersive: Page, gateway: FakeGateway) 
         assert view[40, x].max() < 40  # outside of the camera's angle
 
 
+def test_a_picture_hangs_where_its_camera_looked(immersive: Page, gateway: FakeGateway) -> None:
+    gateway.wait_until(lambda: gateway.acks.get("head_right", 0) >= 3)
+    sky = np.array([70, 90, 120])
+
+    def columns() -> np.ndarray[Any, Any]:
+        row = screen(immersive)[95, :320].astype(int)
+        return np.flatnonzero(np.abs(row - sky).max(axis=1) < 14)
+
+    ahead = columns()
+    (hello,) = gateway.received(protocol.Hello)
+    assert hello.turns
+    gateway.turn = (0.0, float(np.sin(0.15)), 0.0, float(np.cos(0.15)))  # 17 degrees to the left
+    seen = gateway.acks["head_left"]
+    gateway.wait_until(lambda: gateway.acks["head_left"] >= seen + 4)
+    left = columns()
+    assert left.max() < ahead.max() - 20
+    assert left.min() <= ahead.min()
+
+
 def test_hud_shows_the_status(immersive: Page, gateway: FakeGateway) -> None:
     gateway.set_status(
         motion="engaged", engaged=(True, False), recording="recording", take=3, recording_s=67.0

@@ -227,7 +227,7 @@ class HmdApp:
             return
         for picture in decoder.take():
             display.painter.put(picture.stream.name, picture.rgb)
-            view.add_stream(picture.stream)
+            view.add(picture.stream, picture.turn_xyzw)
         version = hud.version
         hud.paint(hud_model(self._hud_input(link, row)))
         if hud.version != version:

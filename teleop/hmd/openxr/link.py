@@ -185,6 +185,7 @@ class Link:
             device=self._device,
             video=self._video,
             codecs=("jpeg", "h264"),
+            turns=True,
             tls=self._tls,
             clock_ns=device_clock_ns,
             listener=self._hear,

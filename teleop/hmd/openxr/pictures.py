@@ -28,12 +28,14 @@ class Picture:
         rgb: (height, width, 3) uint8.
         seq: Its number.
         t_capture_ns: Host clock of the exposure.
+        turn_xyzw: How its camera had turned, in STAGE; None when it had not.
     """
 
     stream: StreamInfo
     rgb: npt.NDArray[np.uint8]
     seq: int
     t_capture_ns: int
+    turn_xyzw: tuple[float, float, float, float] | None = None
 
 
 class Decoder:
@@ -110,7 +112,7 @@ class Decoder:
             return False
         self.decoded += 1
         with self._changed:
-            found = Picture(stream, rgb, picture.seq, picture.t_capture_ns)
+            found = Picture(stream, rgb, picture.seq, picture.t_capture_ns, picture.turn_xyzw)
             self._fresh[stream.name] = found
         return True
 

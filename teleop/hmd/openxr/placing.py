@@ -99,6 +99,20 @@ def heading(pose: Any) -> npt.NDArray[np.float64]:
     return np.array([0.0, y / norm, 0.0, w / norm])
 
 
+def multiply(a: Sequence[float], b: Any) -> npt.NDArray[np.float64]:
+    """Product of two quaternions xyzw: first `b`, then `a`."""
+    ax, ay, az, aw = (float(value) for value in a)
+    bx, by, bz, bw = (float(value) for value in b)
+    return np.array(
+        [
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        ]
+    )
+
+
 def angular(stream: StreamInfo) -> Matrix:
     """Ahead, at the size that fills the angle the camera saw."""
     half = PICTURE_M * math.tan(math.radians(stream.fovy_deg or 60.0) / 2)

@@ -15,18 +15,22 @@ from teleop.hmd.openxr.placing import (
     head_stream,
     heading,
     hud_quad,
+    multiply,
     picture_quad,
     wrist_quads,
 )
 from teleop.protocol import Status, StreamInfo
 from teleop.samples import SIDES, Button, Tracking
 
+Turn = tuple[float, float, float, float]
+"""Quaternion xyzw."""
+
 
 class OperatorView:
     """The room around the operator.
 
-    The robot's view stays where the operator faced at the start, so that turning the head looks
-    around in it and pictures of the past do not smear.
+    The robot's view hangs where its camera looked when the picture was taken, from where the
+    operator faced at the start: turning the head looks around in it, and no picture smears.
 
     Attributes:
         hud_aspect: Width over height of the HUD.
@@ -35,6 +39,7 @@ class OperatorView:
     def __init__(self) -> None:
         self.hud_aspect = 1.25
         self._streams: dict[str, StreamInfo] = {}
+        self._turns: dict[str, Turn | None] = {}
         self._heading: npt.NDArray[np.float64] | None = None
         self._alignment: list[Quad] = []
 
@@ -42,9 +47,10 @@ class OperatorView:
         """Put the robot's view in front of the operator again at the next frame."""
         self._heading = None
 
-    def add_stream(self, stream: StreamInfo) -> None:
-        """Pictures of this stream can be drawn from now on."""
+    def add(self, stream: StreamInfo, turn_xyzw: Turn | None) -> None:
+        """A new picture of this stream is drawn from now on, turned like its camera was."""
         self._streams[stream.name] = stream
+        self._turns[stream.name] = turn_xyzw
 
     def look_at(self, status: Status | None, row: Any) -> None:
         """Take over what the server says of the hands' places, and a pressed thumbstick."""
@@ -65,7 +71,9 @@ class OperatorView:
         found = []
         main = head_stream(streams, eye.name)
         if main is not None:
-            found.append(picture_quad(main, eye, frame.head, self._heading))
+            turn = self._turns[main.name]
+            direction = self._heading if turn is None else multiply(turn, self._heading)
+            found.append(picture_quad(main, eye, frame.head, direction))
         found += wrist_quads(streams, frame.head)
         found += self._alignment
         return [*found, hud_quad(frame.head, self.hud_aspect)]

@@ -97,7 +97,7 @@ class HeadsetPage {
   #hello() {
     return {
       client: "webxr", version: VERSION, role: "operator", token: readToken(),
-      device: deviceName(), video: this.#streams, codecs: this.#codecs,
+      device: deviceName(), video: this.#streams, codecs: this.#codecs, turns: true,
     };
   }
 

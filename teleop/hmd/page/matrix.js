@@ -55,3 +55,19 @@ export function yawOf({ y, w }) {
   const norm = Math.hypot(y, w) || 1;
   return { x: 0, y: y / norm, z: 0, w: w / norm };
 }
+
+/**
+ * An orientation, turned.
+ *
+ * @param {number[]} a quaternion xyzw of the turn
+ * @param {{x: number, y: number, z: number, w: number}} b
+ * @returns {{x: number, y: number, z: number, w: number}} a · b
+ */
+export function turned([ax, ay, az, aw], { x, y, z, w }) {
+  return {
+    x: aw * x + ax * w + ay * z - az * y,
+    y: aw * y - ax * z + ay * w + az * x,
+    z: aw * z + ax * y - ay * x + az * w,
+    w: aw * w - ax * x - ay * y - az * z,
+  };
+}

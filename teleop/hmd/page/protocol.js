@@ -49,6 +49,7 @@ const HEAD_BYTES = 32;
 const CONTROLLER_BYTES = 80;
 const HAND_BYTES = 4 + N_HAND_JOINTS * 32;
 const VIDEO_HEADER_BYTES = 16;
+const TURN_BYTES = 16;
 
 /**
  * @typedef {Float32Array | number[]} Pose7  px py pz [m], qx qy qz qw
@@ -133,7 +134,8 @@ export class TrackingEncoder {
 
 /**
  * @typedef {{codec: number, streamId: number, key: boolean, seq: number, captureMs: number,
- *            payload: Uint8Array}} VideoMessage  captureMs: host clock [ms]
+ *            turn: number[] | null, payload: Uint8Array}} VideoMessage  captureMs: host clock [ms];
+ *   turn: quaternion xyzw by which the camera had turned, in STAGE
  */
 
 /**
@@ -148,12 +150,18 @@ export function decodeVideo(buffer) {
   if (buffer.byteLength <= VIDEO_HEADER_BYTES || view.getUint8(0) !== MessageType.VIDEO) {
     throw new RangeError(`not a video message: ${buffer.byteLength} bytes`);
   }
+  const isTurned = (view.getUint8(3) & 2) === 2;
+  const start = VIDEO_HEADER_BYTES + (isTurned ? TURN_BYTES : 0);
+  if (buffer.byteLength <= start) throw new RangeError("a video message without a picture");
   return {
     codec: view.getUint8(1),
     streamId: view.getUint8(2),
     key: (view.getUint8(3) & 1) === 1,
     seq: view.getUint32(4, true),
     captureMs: Number(view.getBigInt64(8, true)) / 1e6,
-    payload: new Uint8Array(buffer, VIDEO_HEADER_BYTES),
+    turn: isTurned
+      ? [0, 4, 8, 12].map((at) => view.getFloat32(VIDEO_HEADER_BYTES + at, true))
+      : null,
+    payload: new Uint8Array(buffer, start),
   };
 }

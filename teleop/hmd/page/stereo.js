@@ -4,7 +4,7 @@
  */
 
 import { MarkerPainter } from "./markers.js";
-import { multiply, placed, rigid, yawOf } from "./matrix.js";
+import { multiply, placed, rigid, turned, yawOf } from "./matrix.js";
 import { makeTexture, plainTexture } from "./texture.js";
 
 const VERTEX = `#version 300 es
@@ -40,7 +40,8 @@ export class StereoView {
   #program;
   #mvp;
   #frame;
-  /** @type {Map<string, {texture: WebGLTexture, stream: import("./video.js").StreamInfo}>} */
+  /** @type {Map<string, {texture: WebGLTexture, stream: import("./video.js").StreamInfo,
+   *                       turn: number[] | null}>} */
   #pictures = new Map();
   /** @type {Map<string, Picture>} decoded, not yet uploaded */
   #fresh = new Map();
@@ -112,9 +113,11 @@ export class StereoView {
 
   #drawEye(head, view) {
     const clip = multiply(view.projectionMatrix, view.transform.inverse.matrix);
-    const turn = this.lock === "head" ? head.orientation : this.#heading;
     const main = this.#headPicture(view.eye);
     if (main) {
+      // Where its camera looked when it was taken: the world then stands still.
+      const ahead = main.turn ? turned(main.turn, this.#heading) : this.#heading;
+      const turn = this.lock === "head" ? head.orientation : ahead;
       // A stereo pair is placed around each eye, a single picture around the head: distant
       // things then have no disparity beyond what the robot's own cameras saw.
       const origin = main.stream.eye ? view.transform.position : head.position;
@@ -160,12 +163,12 @@ export class StereoView {
 
   #upload() {
     const gl = this.#gl;
-    for (const [name, { stream, bitmap }] of this.#fresh) {
+    for (const [name, { stream, bitmap, turn }] of this.#fresh) {
       const texture = this.#pictures.get(name)?.texture ?? makeTexture(gl);
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
       bitmap.close();
-      this.#pictures.set(name, { texture, stream });
+      this.#pictures.set(name, { texture, stream, turn });
     }
     this.#fresh.clear();
   }

@@ -23,7 +23,8 @@ export async function knownCodecs() {
 /**
  * @typedef {{id: number, name: string, eye: string, width: number, height: number,
  *            fovy_deg: number, codec: string}} StreamInfo
- * @typedef {{stream: StreamInfo, bitmap: ImageBitmap | VideoFrame, seq: number, captureMs: number}} Picture
+ * @typedef {{stream: StreamInfo, bitmap: ImageBitmap | VideoFrame, seq: number, captureMs: number,
+ *            turn: number[] | null}} Picture
  */
 
 export class VideoReceiver {
@@ -98,11 +99,11 @@ class StreamDecoder {
     this.#busy = false;
   }
 
-  async #decode({ payload, seq, captureMs }) {
+  async #decode({ payload, seq, captureMs, turn }) {
     try {
       const bitmap = await createImageBitmap(new Blob([payload], { type: "image/jpeg" }));
       this.counters.decoded += 1;
-      this.onPicture({ stream: this.stream, bitmap, seq, captureMs });
+      this.onPicture({ stream: this.stream, bitmap, seq, captureMs, turn });
     } catch {
       // A broken picture is counted and shown in the counters; the next one follows at once.
       this.counters.failed += 1;
@@ -146,8 +147,8 @@ class StreamDecoder {
     const message = this.#pending.shift();
     this.counters.decoded += 1;
     if (message) {
-      const { captureMs } = message;
-      this.onPicture({ stream: this.stream, bitmap: frame, seq, captureMs });
+      const { captureMs, turn } = message;
+      this.onPicture({ stream: this.stream, bitmap: frame, seq, captureMs, turn });
     } else {
       frame.close();
     }
