@@ -34,6 +34,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         host: Address the gateway binds.
         port: Port the gateway binds; 0 picks a free one and writes it to `run_dir/gateway.json`.
         token: Bearer token of this run.
+        pairing: First one-time code for a headset; empty for none.
         tls: Serve https/wss with the user's own certificate authority.
         operator: Operator profile to load and store; empty keeps the profile in memory only.
         task: Language instruction stored with every take.
@@ -53,6 +54,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8765
     token: str = ""
+    pairing: str = ""
     tls: bool = False
     operator: str = ""
     task: str = ""

@@ -11,6 +11,7 @@ from retarget.rigfile import find_rig, read_rig
 from teleop.cameras.profile import detect_profile
 from teleop.config import RunConfig
 from teleop.errors import TeleopError
+from teleop.gateway.pairing import new_code
 from teleop.gateway.tls import outgoing_addresses
 
 EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
@@ -32,7 +33,14 @@ def new_config(**settings: Any) -> RunConfig:
     render = detect_profile(settings.pop("render", "auto")).name  # asked once, for all processes
     instance = secrets.token_hex(4)
     run_dir = tempfile.mkdtemp(prefix="telecap-")
-    return RunConfig(instance=instance, run_dir=run_dir, token=token, render=render, **settings)
+    return RunConfig(
+        instance=instance,
+        run_dir=run_dir,
+        token=token,
+        pairing=new_code(),
+        render=render,
+        **settings,
+    )
 
 
 class NoArmsError(TeleopError):
@@ -49,15 +57,23 @@ def _require_arms(rig: str) -> None:
         )
 
 
-def page_urls(base: str, token: str, host: str = "127.0.0.1") -> dict[str, str]:
-    """Addresses of the console and the headset page; the token stays in the fragment.
+def page_urls(base: str, token: str, host: str = "127.0.0.1", code: str = "") -> dict[str, str]:
+    """Addresses of the console and the headset page; what opens them stays in the fragment.
 
     Args:
         base: Where this host reaches the gateway, e.g. `http://127.0.0.1:8765`.
         token: Token of the run.
         host: Address the gateway was told to listen on; where that is every interface, a headset
             is sent to one that leads out.
+        code: One-time code for the headset instead of the token; empty for the token.
     """
+    key = f"code={code}" if code else f"token={token}"
+    headset = f"{headset_base(base, host)}/xr#{key}"
+    return {"console": f"{base}/#token={token}", "headset": headset}
+
+
+def headset_base(base: str, host: str) -> str:
+    """Address of the server as a headset on the network reaches it; `base` where it cannot."""
     parts = urlsplit(base)
     reachable = base
     if host in EVERY_INTERFACE:
@@ -65,4 +81,4 @@ def page_urls(base: str, token: str, host: str = "127.0.0.1") -> dict[str, str]:
         if outside:
             name = f"[{outside[0]}]" if ":" in outside[0] else outside[0]
             reachable = f"{parts.scheme}://{name}:{parts.port}"
-    return {"console": f"{base}/#token={token}", "headset": f"{reachable}/xr#token={token}"}
+    return reachable

@@ -8,6 +8,7 @@ import signal
 import threading
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import tyro
 from tyro.conf import Positional
@@ -50,6 +51,7 @@ def run(
         pedals: TOML file with this place's pedals and button boxes, over those of the rig.
         seed: Seed of the simulated scene.
     """
+    from teleop.gateway.mdns import local_name
     from teleop.supervisor import Supervisor
     from teleop.system import new_config, page_urls
 
@@ -77,7 +79,11 @@ def run(
         out.print(f"[bold]console[/]  {urls['console']}", soft_wrap=True)
         out.print(f"[bold]headset[/]  {urls['headset']}", soft_wrap=True)
         if host not in LOOPBACK:
-            _print_qr(urls["headset"])
+            once = page_urls(system.url, config.token, host, config.pairing)["headset"]
+            out.print(f"by code   {once}  (opens once, within half an hour)", soft_wrap=True)
+            _print_qr(once)
+            out.print(f"by name   {local_name()} instead of the address, where names work")
+        _print_cable(int(urlsplit(system.url).port or port))
         out.print(f"episodes  {config.dataset}\nlogs      {config.run_dir}\nCtrl-C stops.")
         while not stop.wait(0.1):
             system.watch()
@@ -202,6 +208,15 @@ def _print_qr(url: str) -> None:
     import segno
 
     segno.make(url).terminal(compact=True)
+
+
+def _print_cable(port: int) -> None:
+    """What to do for a headset that hangs on a cable right now."""
+    from teleop.doctor.link import look_at_cable
+
+    item = look_at_cable(port=port)
+    if "connected" in item.found and item.todo:
+        out.print(f"[bold]cable[/]    {item.found}: {item.todo}", soft_wrap=True)
 
 
 def _stop_on_signals() -> threading.Event:

@@ -18,6 +18,15 @@ const PHASES = Object.freeze({
   closed: "Closed",
 });
 
+/** A fresh one-time code, as a picture a headset can scan and as letters it can type. */
+async function showPairing() {
+  const { code, url, svg } = await call("/api/pairing", {});
+  part("pairing-picture").innerHTML = svg;
+  setText("pairing-code", `${code.slice(0, 4)}-${code.slice(4)}`);
+  setText("pairing-url", `at ${url.split("#")[0]}`);
+  part("pairing").showModal();
+}
+
 class Console {
   #link = new Link(socketUrl(), () => ({
     client: "console", version: VERSION, role: "watcher", token: readToken(), device: "browser",
@@ -64,6 +73,7 @@ class Console {
     part("headset-copy").onclick = () => {
       this.#report(copy(pageUrl("/xr")), "Address copied");
     };
+    part("headset-code").onclick = () => this.#report(showPairing(), "");
   }
 
   #bindKeys() {

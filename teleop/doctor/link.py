@@ -49,7 +49,7 @@ def look_at_certificate(folder: Path | None = None) -> Item:
     return Item("ok", "certificate", "no authority of its own yet", todo)
 
 
-def look_at_cable(adb: str | None = None) -> Item:
+def look_at_cable(adb: str | None = None, port: int = 8765) -> Item:
     """Headsets on a USB cable, which need no certificate: the page is then of localhost."""
     command = adb or shutil.which("adb")
     if command is None:
@@ -63,7 +63,8 @@ def look_at_cable(adb: str | None = None) -> Item:
         return Item("warn", "USB headset", f"adb does not answer: {error}", "adb kill-server")
     states = [line.split()[1] for line in done.stdout.splitlines()[1:] if len(line.split()) > 1]
     if "device" in states:
-        todo = "adb reverse tcp:8765 tcp:8765, then open http://localhost:8765/xr in the headset"
+        page = f"http://localhost:{port}/xr"
+        todo = f"adb reverse tcp:{port} tcp:{port}, then open {page} in the headset"
         return Item("ok", "USB headset", f"{states.count('device')} connected", todo)
     if states:
         todo = "put the headset on and allow USB debugging for this computer"

@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from calibration.operator import OperatorProfile
 from recorder import Dataset, RecorderError
 from recorder.catalog import EpisodeRow
 from teleop.alignment import ClutchMode
-from teleop.gateway.auth import bearer_token, token_matches
+from teleop.gateway.answers import json_response, problem, read_body
+from teleop.gateway.auth import Handler, bearer_token, token_matches
 from teleop.gateway.hub import Hub
+from teleop.gateway.pairapi import PairingApi
 from teleop.gateway.scene import SceneView
 from teleop.intents import Intent, IntentArgs, Outcome
-
-MAX_BODY_BYTES = 65_536
-Handler = Callable[[Request], Awaitable[Response]]
-T = TypeVar("T")
 
 
 class LabelArgs(msgspec.Struct, frozen=True):
@@ -48,12 +46,20 @@ class Api:
         hub: The hub.
         dataset: Directory of the dataset.
         scene: Poses in the simulated scene, None for a real robot.
+        pairing: Codes for headsets; None serves none.
     """
 
-    def __init__(self, hub: Hub, dataset: Path, scene: SceneView | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        dataset: Path,
+        scene: SceneView | None,
+        pairing: PairingApi | None = None,
+    ) -> None:
         self._hub = hub
         self._dataset = dataset
         self._scene = scene
+        self._pairing = pairing
 
     def routes(self) -> list[Route]:
         """What to mount."""
@@ -67,6 +73,7 @@ class Api:
             Route("/api/calibration", self._guarded(self.calibration), methods=["POST"]),
             Route("/api/clutch", self._guarded(self.clutch), methods=["POST"]),
             Route("/api/session/{name}", self._guarded(self.session), methods=["POST"]),
+            *(self._pairing.routes(self._guarded) if self._pairing is not None else ()),
         ]
 
     def _guarded(self, handler: Handler) -> Handler:
@@ -179,26 +186,3 @@ class Api:
         if refused is not None:
             return problem(409, refused.reason)
         return json_response({"ok": True, "status": self._hub.status(now_ns)})
-
-
-async def read_body(request: Request, kind: type[T]) -> T | Response:
-    """JSON body of a request, or the answer that says what is wrong with it."""
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            return problem(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
-    try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        return problem(400, str(error))
-
-
-def json_response(content: Any, status: int = 200) -> Response:
-    """Anything msgspec can encode."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def problem(status: int, reason: str) -> Response:
-    """What was wrong, as `{"error": …}`."""
-    return JSONResponse({"error": reason}, status)

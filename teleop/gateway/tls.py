@@ -17,6 +17,7 @@ from pathlib import Path
 import trustme
 
 from teleop.errors import GatewayError
+from teleop.gateway.mdns import local_name
 
 VALID_DAYS = 397  # the longest browsers accept of a server certificate
 
@@ -50,7 +51,7 @@ def certificates_dir() -> Path:
 def host_names() -> list[str]:
     """Names and addresses this host can be reached at."""
     name = socket.gethostname()
-    names = {"localhost", "127.0.0.1", "::1", name, f"{name}.local"}
+    names = {"localhost", "127.0.0.1", "::1", name, f"{name}.local", local_name()}
     try:
         names |= {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
     except OSError:

@@ -25,8 +25,11 @@ from teleop.gateway.app import build_app
 from teleop.gateway.bridge import BusBridge
 from teleop.gateway.hub import Hub
 from teleop.gateway.keys import KeyWatch, first_names, key_names
+from teleop.gateway.mdns import Announcement
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders
+from teleop.gateway.pairapi import PairingApi
+from teleop.gateway.pairing import Pairing
 from teleop.gateway.pedaldesk import PedalDesk
 from teleop.gateway.scene import SceneView, is_simulated
 from teleop.gateway.server import Server, address, announce, bind, make_server
@@ -36,6 +39,7 @@ from teleop.gateway.tls import (
     certificates_dir,
     host_names,
     make_certificates,
+    outgoing_addresses,
     state_dir,
 )
 from teleop.gateway.topics import Heard, Outputs
@@ -45,6 +49,7 @@ from teleop.protocol import RigInfo, StreamInfo
 from teleop.samples import OPERATOR_FRAME, SESSION_STATE, row_sizes
 from teleop.scheduling import request_scheduling
 from teleop.session import Session
+from teleop.system import EVERY_INTERFACE, headset_base
 
 log = logging.getLogger(__name__)
 
@@ -130,16 +135,19 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         certificates = certificates_for(config)
         authority = None if certificates is None else certificates.authority
-        app = build_app(self.hub, Api(self.hub, Path(config.dataset), self.scene), authority)
-        server = make_server(app, certificates)
         bound = bind(config.host, config.port)
+        url, port = address(bound, config.host, tls=config.tls)
+        api = Api(self.hub, Path(config.dataset), self.scene, self._pairing(url))
+        server = make_server(build_app(self.hub, api, authority), certificates)
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="uvicorn")
+        name = self._announcement(port)
+        if name is not None:
+            log.info("name on the local network: %s", await name.start() or "none")
         keys = None if self.keys is None else asyncio.create_task(self.keys.run(), name="keys")
         self.bridge.start()
         try:
             while not server.started and not serving.done():
                 await asyncio.sleep(0.005)
-            url, port = address(bound, config.host, tls=config.tls)
             announce(Path(config.run_dir), url, port)
             log.info("listening on %s", url)
             # The loop's thread only, below control and robot; it never computes for long.
@@ -149,7 +157,22 @@ class Gateway:
         finally:
             if keys is not None:
                 keys.cancel()
+            if name is not None:
+                await name.stop()
             await self._stop(server, serving)
+
+    def _announcement(self, port: int) -> Announcement | None:
+        """Where headsets on the network may come."""
+        addresses = [a for a in sorted(outgoing_addresses()) if ":" not in a]
+        if self.config.host not in EVERY_INTERFACE or not addresses:
+            return None
+        return Announcement(port, tls=self.config.tls, addresses=addresses)
+
+    def _pairing(self, url: str) -> PairingApi:
+        pairing = Pairing()
+        if self.config.pairing:
+            pairing.add(self.config.pairing, time.monotonic_ns())
+        return PairingApi(pairing, self.config.token, headset_base(url, self.config.host))
 
     async def _tick(self, serving: asyncio.Task[None]) -> None:
         while not self.process.stopping and not serving.done():

@@ -127,6 +127,7 @@ class FakeGateway:
         self.messages: list[protocol.ClientMessage] = []
         self.calls: list[tuple[str, str, Any]] = []
         self.acks: dict[str, int] = {}
+        self.codes: set[str] = set()
         self.accepting = True
         self.holder: str | None = None
         self.pictures_per_s = 15
@@ -212,6 +213,12 @@ class FakeGateway:
         )
 
     async def _api(self, request: Request) -> Response:
+        if request.url.path == "/api/pairing/redeem":
+            code = (await request.json())["code"]
+            if code.replace("-", "") not in self.codes:
+                return JSONResponse({"error": "this code is wrong or used"}, status_code=403)
+            self.codes.discard(code.replace("-", ""))
+            return JSONResponse({"token": TOKEN})
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return JSONResponse({"error": "wrong token"}, status_code=401)
         path = request.url.path

@@ -404,6 +404,25 @@ def test_wrong_token_is_said_and_can_be_corrected(headset: Page, gateway: FakeGa
     expect(headset.locator("#link")).to_have_text("Connected")
 
 
+def test_a_one_time_code_is_exchanged_for_the_token(headset: Page, gateway: FakeGateway) -> None:
+    gateway.codes = {"AB23CD45"}
+    headset.goto(f"http://localhost:{gateway.port}/xr#code=AB23CD45")
+    headset.locator("#link[data-phase=open]").wait_for()
+    assert headset.url.endswith(f"#token={TOKEN}"), "a reload needs no second code"
+    assert gateway.codes == set()
+
+
+def test_a_used_code_is_said_and_another_can_be_typed(headset: Page, gateway: FakeGateway) -> None:
+    headset.goto(f"http://localhost:{gateway.port}/xr#code=AB23CD45")
+    headset.get_by_text("wrong or used").wait_for()
+    gateway.codes = {"XY67ZW89"}
+    headset.locator("#token-form:visible").wait_for()
+    headset.fill("#token", "xy67-zw89")
+    gateway.codes = {"xy67zw89"}
+    headset.click("#token-form button")
+    headset.locator("#link[data-phase=open]").wait_for()
+
+
 def test_token_survives_a_reload_without_fragment(headset: Page, gateway: FakeGateway) -> None:
     headset.goto(gateway.page("/xr"))
     expect(headset.locator("#link")).to_have_text("Connected")

@@ -11,7 +11,7 @@ import { Button, TrackingEncoder } from "./protocol.js";
 import { keepSession, takeSession } from "./resume.js";
 import { XrSession, obstacle } from "./session.js";
 import { StereoView } from "./stereo.js";
-import { readToken, storeToken } from "./token.js";
+import { readToken, redeemCode, storeTyped } from "./token.js";
 import { readTracking } from "./tracking.js";
 import { VideoReceiver, knownCodecs } from "./video.js";
 import { Voice } from "./voice.js";
@@ -62,8 +62,8 @@ class HeadsetPage {
     estop: () => this.#estop(),
     lock: (value) => this.#setLock(value),
     voice: (value) => { this.#voice.level = value; },
-    token: (value) => {
-      storeToken(value);
+    token: async (value) => {
+      await storeTyped(value);
       this.#link.open();
     },
   });
@@ -80,6 +80,7 @@ class HeadsetPage {
     window.addEventListener("pageshow", (event) => event.persisted && this.#arrive());
     setInterval(() => this.#showHud(performance.now()), HUD_EVERY_MS);
     this.#codecs = await knownCodecs();
+    this.#landing.showError(await redeemCode());
     this.#arrive();
     this.#landing.showObstacle(await obstacle());
   }

@@ -1,4 +1,7 @@
-/** The access token: from the URL fragment `#token=…`, kept for this tab. */
+/**
+ * The access token: from the URL fragment `#token=…`, or for a one-time code from `#code=…`, kept for
+ * this tab.
+ */
 
 const KEY = "telecap.token";
 
@@ -7,6 +10,49 @@ export function readToken() {
   const fragment = new URLSearchParams(location.hash.slice(1)).get("token");
   if (fragment) sessionStorage.setItem(KEY, fragment);
   return fragment || sessionStorage.getItem(KEY) || "";
+}
+
+/**
+ * Exchange the one-time code of this page's address, if it has one, for the token.
+ *
+ * @returns {Promise<string>} why that failed; empty when it did not
+ */
+export async function redeemCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (!code) return "";
+  const why = await redeem(code);
+  if (why) history.replaceState(null, "", `${location.pathname}${location.search}`);
+  return why;
+}
+
+/**
+ * @param {string} code one-time code
+ * @returns {Promise<string>} why it is worth nothing; empty when the token is stored
+ */
+async function redeem(code) {
+  try {
+    const answer = await fetch("/api/pairing/redeem", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ code }),
+    });
+    const body = await answer.json();
+    if (!answer.ok) return body.error;
+    storeToken(body.token);
+    return "";
+  } catch (error) {
+    return `The server does not answer (${error.message}).`;
+  }
+}
+
+/**
+ * Take what was typed: a token, or a one-time code.
+ *
+ * @param {string} typed
+ */
+export async function storeTyped(typed) {
+  const isCode = /^[2-9A-HJKMNP-TV-Z]{4}[ -]?[2-9A-HJKMNP-TV-Z]{4}$/i.test(typed);
+  if (!isCode || (await redeem(typed)) !== "") storeToken(typed);
 }
 
 /**
