@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket
 from teleop.gateway.api import Api
 from teleop.gateway.hub import Hub
 from teleop.gateway.socket import serve_socket
+from teleop.gateway.tls import fingerprint
 
 HEADERS = {
     "Cache-Control": "no-cache",  # pages and modules of one version belong together
@@ -62,6 +63,7 @@ def build_app(hub: Hub, api: Api, authority: Path | None = None) -> Starlette:
     ]
     if authority is not None:
         routes.append(Route("/ca.pem", _file(authority, "application/x-x509-ca-cert")))
+        routes.append(Route("/trust", _trust(headset / "trust.html", authority)))
     return Starlette(routes=routes)
 
 
@@ -72,6 +74,17 @@ def _page(path: Path) -> Any:
 def _file(path: Path, media_type: str) -> Any:
     async def answer(_: Request) -> Response:
         return FileResponse(path, media_type=media_type, headers=HEADERS)
+
+    return answer
+
+
+def _trust(page: Path, authority: Path) -> Any:
+    """How a headset comes to trust this server."""
+    text = page.read_text(encoding="utf-8").replace("FINGERPRINT", fingerprint(authority))
+
+    async def answer(request: Request) -> Response:
+        port = str(request.url.port or 443)
+        return HTMLResponse(text.replace("PORT", port), headers=HEADERS)
 
     return answer
 

@@ -47,7 +47,9 @@ class PairingApi:
         code = self._pairing.make(time.monotonic_ns())
         url = f"{self._base}/xr#code={code}"
         picture = io.BytesIO()
-        segno.make(url).save(picture, kind="svg", scale=6, xmldecl=False, svgns=True, border=2)
+        segno.make(url).save(
+            picture, kind="svg", xmldecl=False, border=4, light="#fff", omitsize=True
+        )
         return json_response(
             {
                 "code": code,

@@ -15,6 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from teleop.errors import GatewayError
 from teleop.gateway.mdns import local_name
@@ -104,6 +106,12 @@ def own_authority() -> Path | None:
     """Certificate of this user's authority; None before the first run with https."""
     certificate = certificates_dir() / "ca.pem"
     return certificate if certificate.is_file() else None
+
+
+def fingerprint(certificate: Path) -> str:
+    """SHA-256 of a certificate, in the form browsers show it."""
+    loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+    return loaded.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def _authority(directory: Path) -> trustme.CA:

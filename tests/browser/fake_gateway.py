@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 import teleop
 from recorder.catalog import EpisodeRow
 from teleop import protocol
+from teleop.gateway.tls import Certificates
 from teleop.gateway.transcode import Transcoder
 from teleop.gateway.videolevel import H264
 
@@ -121,7 +122,8 @@ def checkered_picture(stream: protocol.StreamInfo, phase: int) -> bytes:
 class FakeGateway:
     """Serves both pages on a free port of the loopback interface."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
+        self.scheme = "http" if certificates is None else "https"
         self.status = STATUS
         self.frames: list[tuple[float, Any]] = []
         self.messages: list[protocol.ClientMessage] = []
@@ -141,7 +143,12 @@ class FakeGateway:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         config = uvicorn.Config(
-            self._application(), log_level="error", ws="websockets-sansio", lifespan="off"
+            self._application(),
+            log_level="error",
+            ws="websockets-sansio",
+            lifespan="off",
+            ssl_certfile=None if certificates is None else certificates.chain,
+            ssl_keyfile=None if certificates is None else certificates.key,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="fake-gateway", daemon=True)
@@ -162,7 +169,7 @@ class FakeGateway:
             runner.run(self._server.serve([self._listener]))
 
     def page(self, path: str, token: str = TOKEN, host: str = "localhost") -> str:
-        return f"http://{host}:{self.port}{path}#token={token}"
+        return f"{self.scheme}://{host}:{self.port}{path}#token={token}"
 
     @staticmethod
     def wait_until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:

@@ -283,6 +283,29 @@ def test_a_picture_hangs_where_its_camera_looked(immersive: Page, gateway: FakeG
     assert left.min() <= ahead.min()
 
 
+def test_the_room_can_be_seen_around_the_picture(headset: Page, gateway: FakeGateway) -> None:
+    headset.add_init_script(
+        """const real = WebGL2RenderingContext.prototype.clearColor;
+        WebGL2RenderingContext.prototype.clearColor = function (...rgba) {
+          window.lastAlpha = rgba[3];
+          return real.apply(this, rgba);
+        };
+        const ask = navigator.xr.requestSession.bind(navigator.xr);
+        navigator.xr.requestSession = (mode, init) => {
+          window.mode = mode;
+          return ask(mode, init);
+        };
+        """
+    )
+    headset.goto(gateway.page("/xr"))
+    headset.locator("#room").wait_for()
+    headset.select_option("#room", "room")
+    enter(headset)
+    gateway.wait_until(lambda: len(gateway.frames) > 5)
+    assert headset.evaluate("window.mode") == "immersive-ar"
+    assert headset.evaluate("window.lastAlpha") == 0
+
+
 def test_hud_shows_the_status(immersive: Page, gateway: FakeGateway) -> None:
     gateway.set_status(
         motion="engaged", engaged=(True, False), recording="recording", take=3, recording_s=67.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from recorder import Dataset, StreamSpec
 from retarget.frames import stage_to_robot
 from teleop.gateway.api import Api
 from teleop.gateway.app import build_app
+from teleop.gateway.tls import make_certificates
 from tests.teleop.gateway_rig import TOKEN, Rig, make_rig
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -135,3 +138,15 @@ def test_an_absolute_clutch_needs_the_robots_geometry(http: TestClient, rig: Rig
     assert http.post("/api/clutch", headers=AUTH, json={"mode": "odd"}).status_code == 400
     answer = http.post("/api/clutch", headers=AUTH, json={"mode": "relative"})
     assert answer.json()["status"]["clutch"] == "relative"
+
+
+def test_the_trust_page_shows_the_authoritys_fingerprint(rig: Rig, tmp_path: Path) -> None:
+    authority = make_certificates(tmp_path / "tls", ["localhost"]).authority
+    http = TestClient(build_app(rig.hub, Api(rig.hub, tmp_path, None), authority))
+    der = ssl.PEM_cert_to_DER_cert(authority.read_text())
+    digest = hashlib.sha256(der).hexdigest().upper()
+    shown = ":".join(digest[i : i + 2] for i in range(0, 64, 2))
+    page = http.get("http://testserver:8765/trust").text
+    assert shown in page
+    assert "adb reverse tcp:8765 tcp:8765" in page
+    assert http.get("/ca.pem").content == authority.read_bytes()

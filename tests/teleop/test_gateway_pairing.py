@@ -81,6 +81,7 @@ def test_the_console_gets_a_code_and_a_headset_the_token_for_it(client: TestClie
     made = client.post("/api/pairing", headers={"Authorization": f"Bearer {TOKEN}"}).json()
     assert made["url"] == f"https://10.0.0.5:8765/xr#code={made['code']}"
     assert made["svg"].startswith("<svg")
+    assert 'fill="#fff"' in made["svg"], "a dark page must not swallow a dark picture"
     answer = client.post("/api/pairing/redeem", json={"code": made["code"]})
     assert answer.json() == {"token": TOKEN}
     again = client.post("/api/pairing/redeem", json={"code": made["code"]})

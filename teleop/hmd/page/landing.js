@@ -8,10 +8,12 @@ const PHASE_TEXT = Object.freeze({
   closed: "Closed",
 });
 const LOCK_KEY = "telecap.lock";
+const ROOM_KEY = "telecap.room";
 const VOICE_KEY = "telecap.voice";
 
 /**
  * @typedef {{enter: () => void, estop: () => void, lock: (value: "room" | "head") => void,
+ *            room: (value: "dark" | "room") => void,
  *            voice: (value: "off" | "warnings" | "all") => void,
  *            token: (value: string) => void}} LandingActions
  */
@@ -35,6 +37,7 @@ export class Landing {
       actions.token(this.#part("token").value.trim());
     });
     this.#choice("lock", LOCK_KEY, "room", actions.lock);
+    this.#choice("room", ROOM_KEY, "dark", actions.room);
     this.#choice("voice", VOICE_KEY, "all", actions.voice);
   }
 
@@ -78,6 +81,11 @@ export class Landing {
       list.append(Object.assign(document.createElement("li"), { textContent: step }));
     }
     part.replaceChildren(title, list);
+  }
+
+  /** @param {boolean} can whether this device shows the room at all */
+  offerRoom(can) {
+    this.#part("room-option").hidden = !can;
   }
 
   /** @param {boolean} running */

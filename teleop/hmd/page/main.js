@@ -9,7 +9,7 @@ import { Landing } from "./landing.js";
 import { Link, socketUrl } from "./link.js";
 import { Button, TrackingEncoder } from "./protocol.js";
 import { keepSession, takeSession } from "./resume.js";
-import { XrSession, obstacle } from "./session.js";
+import { XrSession, canSeeRoom, obstacle } from "./session.js";
 import { StereoView } from "./stereo.js";
 import { readToken, redeemCode, storeTyped } from "./token.js";
 import { readTracking } from "./tracking.js";
@@ -41,6 +41,8 @@ class HeadsetPage {
   #view = null;
   #gl = null;
   #lock;
+  #room;
+  #canSeeRoom = false;
   #streams = HEADSET_STREAMS;
   #codecs = ["jpeg"];
   #seq = 0;
@@ -61,6 +63,7 @@ class HeadsetPage {
     enter: () => this.#toggle(),
     estop: () => this.#estop(),
     lock: (value) => this.#setLock(value),
+    room: (value) => { this.#room = value; },
     voice: (value) => { this.#voice.level = value; },
     token: async (value) => {
       await storeTyped(value);
@@ -82,6 +85,8 @@ class HeadsetPage {
     this.#codecs = await knownCodecs();
     this.#landing.showError(await redeemCode());
     this.#arrive();
+    this.#canSeeRoom = await canSeeRoom();
+    this.#landing.offerRoom(this.#canSeeRoom);
     this.#landing.showObstacle(await obstacle());
   }
 
@@ -102,11 +107,15 @@ class HeadsetPage {
     };
   }
 
+  #mode() {
+    return this.#canSeeRoom && this.#room === "room" ? "immersive-ar" : "immersive-vr";
+  }
+
   async #toggle() {
     this.#landing.showError("");
     try {
       if (this.#session.isRunning) await this.#session.end();
-      else await this.#session.enter(this.#graphics());
+      else await this.#session.enter(this.#graphics(), this.#mode());
     } catch (error) {
       this.#landing.showError(`Cannot enter VR: ${error.message}`);
     }
@@ -264,7 +273,7 @@ class HeadsetPage {
     this.#showHud(performance.now());
     if (viewer && this.#view) {
       this.#view.markers = alignmentMarkers(this.#input.status, sample);
-      this.#view.draw(viewer, layer);
+      this.#view.draw(viewer, layer, this.#session.seesRoom);
     }
   }
 

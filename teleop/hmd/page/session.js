@@ -29,6 +29,12 @@ export class XrSession extends EventTarget {
     return this.#session?.visibilityState === "visible";
   }
 
+  /** Whether the operator sees the room where nothing is drawn. */
+  get seesRoom() {
+    const blend = this.#session?.environmentBlendMode ?? "opaque";
+    return blend !== "opaque";
+  }
+
   get inputSources() {
     return this.#session?.inputSources ?? [];
   }
@@ -37,9 +43,10 @@ export class XrSession extends EventTarget {
    * Must be called from a user's click.
    *
    * @param {WebGL2RenderingContext} gl an `xrCompatible` context
+   * @param {"immersive-vr" | "immersive-ar"} mode the robot's view alone, or the room around it too
    */
-  async enter(gl) {
-    const session = await navigator.xr.requestSession("immersive-vr", {
+  async enter(gl, mode = "immersive-vr") {
+    const session = await navigator.xr.requestSession(mode, {
       requiredFeatures: ["local-floor"],
       optionalFeatures: ["hand-tracking"],
     });
@@ -81,6 +88,15 @@ export class XrSession extends EventTarget {
   #emit(name, detail = {}) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+/**
+ * Whether the operator can see the room around the robot's picture here.
+ *
+ * @returns {Promise<boolean>}
+ */
+export async function canSeeRoom() {
+  return (await navigator.xr?.isSessionSupported("immersive-ar").catch(() => false)) ?? false;
 }
 
 /**

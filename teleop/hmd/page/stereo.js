@@ -94,13 +94,14 @@ export class StereoView {
   /**
    * @param {XRViewerPose} viewer
    * @param {XRWebGLLayer} layer
+   * @param {boolean} seesRoom leave free what is not drawn: the headset shows the room there
    */
-  draw(viewer, layer) {
+  draw(viewer, layer, seesRoom = false) {
     const gl = this.#gl;
     this.#upload();
     this.#heading ??= yawOf(viewer.transform.orientation);
     gl.bindFramebuffer(gl.FRAMEBUFFER, layer.framebuffer);
-    gl.clearColor(...BACKGROUND);
+    gl.clearColor(...(seesRoom ? [0, 0, 0, 0] : BACKGROUND));
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.disable(gl.DEPTH_TEST);
     gl.useProgram(this.#program);
