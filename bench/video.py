@@ -21,11 +21,14 @@ from contextlib import contextmanager
 import numpy as np
 
 from bench.lossy_link import OUTER_IP, LossyLink
+from retarget import load_rig
+from teleop.bus import Bus
 from teleop.config import CameraConfig
 from teleop.hmd.openxr.clocks import device_clock_ns
 from teleop.hmd.openxr.link import Link
 from teleop.hmd.openxr.pictures import Decoder
-from teleop.protocol import StreamInfo, VideoPicture
+from teleop.protocol import StreamInfo, VideoPicture, empty_frame
+from teleop.samples import OPERATOR_FRAME, Button, Tracking, command_dtype, row_sizes
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
 
@@ -46,8 +49,20 @@ def main() -> int:
         return watch(*args.client, args.seconds)
     with system("0.0.0.0" if args.mbit else "127.0.0.1") as running:
         if not args.mbit:
-            pictures = follow([], running.url, running.config.token, args.seconds)
-            print(row("loopback", pictures, 2.0, args.seconds))
+            poses = Poses(running)
+            begin_s = time.monotonic()
+            child = start([], running.url, running.config.token, args.seconds)
+            while time.monotonic() - begin_s < args.seconds:
+                time.sleep(0.2)
+                poses.look()
+            pictures = collected(child, begin_s)
+            parts = 1 if args.seconds < 300 else 5
+            print(HEADING)
+            for part in range(parts):
+                span = args.seconds / parts
+                name = "loopback" if parts == 1 else f"loopback, part {part + 1} of {parts}"
+                print(row(name, pictures, 2.0 + part * span, (part + 1) * span))
+            print(poses.summary())
             return 0
         with LossyLink() as cable:
             begin_s = time.monotonic()
@@ -98,10 +113,36 @@ def system(host: str) -> Iterator[Supervisor]:
             yield running
 
 
-def follow(prefix: list[str], url: str, token: str, seconds: float) -> list[dict]:
-    """Pictures a client in a process of its own decodes in this time."""
-    begin_s = time.monotonic()
-    return collected(start(prefix, url, token, seconds), begin_s)
+class Poses:
+    """From the moment a pose is of to the command that uses it, while pictures play."""
+
+    def __init__(self, running: Supervisor) -> None:
+        rig = load_rig(running.config.rig)
+        sizes = row_sizes(rig)
+        bus = Bus(running.config.instance)
+        self._frames = bus.subscriber("operator/frame", OPERATOR_FRAME, depth=512)
+        self._commands = bus.subscriber("command/requested", command_dtype(*sizes), depth=1024)
+        self._device_ns: dict[int, int] = {}
+        self._ms: list[float] = []
+
+    def look(self) -> None:
+        """Take what came since the last time."""
+        for message in self._frames.drain():
+            row = message.data
+            self._device_ns[int(row["t_receive_ns"])] = int(row["t_device_ns"])
+        for message in self._commands.drain():
+            row = message.data
+            known = self._device_ns.get(int(row["t_operator_receive_ns"]))
+            if row["first_use"] and known is not None:
+                self._ms.append((int(row["t_ns"]) - known) / 1e6)
+
+    def summary(self) -> str:
+        if not self._ms:
+            return "no pose reached a command"
+        p50, p99 = np.percentile(self._ms, [50, 99])
+        return (
+            f"pose to command meanwhile: {len(self._ms)} poses, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+        )
 
 
 def start(prefix: list[str], url: str, token: str, seconds: float) -> subprocess.Popen[str]:
@@ -144,10 +185,31 @@ def watch(url: str, token: str, seconds: float) -> int:
     link = Link(url, token, device="bench", video=("*",), on_picture=offer)
     decoder.on_decoded = decoded
     with link:
-        time.sleep(seconds)
+        end_s = time.monotonic() + seconds
+        seq = 0
+        while time.monotonic() < end_s:
+            seq += 1
+            link.offer(still_operator(seq))
+            time.sleep(1 / 90)
     decoder.close()
     print(json.dumps(found))
     return 0
+
+
+def still_operator(seq: int) -> np.void:
+    """A person who stands, and after two seconds holds both grips."""
+    row = empty_frame()
+    good = int(Tracking.VALID | Tracking.TRACKED)
+    row["seq"], row["t_device_ns"], row["presence"] = seq, device_clock_ns(), 7
+    row["head_flags"] = good
+    row["head"] = [0.0, 1.6, 0.0, 0.0, 0.0, 0.0, 1.0]
+    for side, x in (("left", -0.2), ("right", 0.2)):
+        block = row[f"{side}_controller"]
+        block["flags"] = good
+        block["grip"] = block["aim"] = [x, 1.1, -0.3, 0.0, 0.0, 0.0, 1.0]
+        if seq > 180:
+            block["squeeze"], block["buttons"] = 1.0, int(Button.SQUEEZE)
+    return row
 
 
 if __name__ == "__main__":

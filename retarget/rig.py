@@ -147,6 +147,22 @@ class Rig:
             for tip, frame in self.tips.items()
         }
 
+    def chains(self, q: Array) -> dict[str, Array]:
+        """Joint origins along each limb and the tip at its end, (n, 3) in the robot root [m]."""
+        data, q = self._data, np.array(q, dtype=np.float64)
+        q[self.base_joints] = 0.0
+        pin.framesForwardKinematics(self.model, data, q)
+        found = {}
+        for limb, joints in self.limbs.items():
+            if limb == "base":
+                continue
+            points = [data.oMi[self.model.getJointId(name)].translation for name in joints]
+            tip = self.tips.get("head" if limb == "head" else f"{limb}_wrist")
+            if tip is not None:
+                points.append(data.oMf[self.model.getFrameId(tip)].translation)
+            found[limb] = np.array(points)
+        return found
+
     def home_from(self, q: Array) -> Array:
         """The posture a robot at `q`, (nq,), goes home to: a mobile base stays where it is."""
         home = self.q_home.copy()

@@ -6,6 +6,7 @@ import signal
 import ssl
 import sys
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from rich.console import Console
@@ -23,6 +24,8 @@ def hmd(
     headless: bool = False,
     rate_hz: float = 0.0,
     ca: Path | None = None,
+    wrists: Literal["low", "high", "side", "off"] = "low",
+    arms: bool = False,
 ) -> int:
     """Operate from a headset through this machine's OpenXR runtime, until Ctrl-C.
 
@@ -32,6 +35,8 @@ def hmd(
         token: Token of that system.
         headless: Stream poses only, beside another application (needs XR_MND_headless).
         rate_hz: Refresh rate to ask the display for; headless: poses per second, 200 when left out.
+        wrists: Where the wrist cameras' pictures hang.
+        arms: Draw the robot's limbs where the operator's would be.
         ca: Certificate of the server's authority, for an https address (`/ca.pem` of that server).
     """
     if rate_hz < 0 or rate_hz > 500:
@@ -39,7 +44,7 @@ def hmd(
     url, told = split_address(address)
     out = Console(stderr=True, highlight=False)
     app = HmdApp(
-        HmdSettings(url, token or told, headless, rate_hz, tls_context(url, ca)),
+        HmdSettings(url, token or told, headless, rate_hz, tls_context(url, ca), wrists, arms),
         lambda text: out.print(escape(text), soft_wrap=True),
     )
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -31,12 +31,12 @@ from teleop.gateway.aligning import Aligning
 from teleop.gateway.auth import token_matches
 from teleop.gateway.claim import Claim
 from teleop.gateway.client import Client
-from teleop.gateway.headturn import HeadTurns
 from teleop.gateway.linkreport import LinkReport
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders, refusal
 from teleop.gateway.pictures import video_picture
+from teleop.gateway.robotbody import RobotBody
 from teleop.gateway.serving import Serving
 from teleop.gateway.staterow import StateRow
 from teleop.gateway.status import Picture, Seen, build_status
@@ -121,7 +121,7 @@ class Hub:
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
         self._state = StateRow(neutral, self.aligning)
         self._link_report = LinkReport(outputs.event)
-        self._turns = HeadTurns(serving.forward, serving.q_home, serving.streams)
+        self._body = RobotBody(serving)
         self._next_state_ns = 0
         self._next_status_ns = 0
         self._told_view = session.view()
@@ -348,7 +348,7 @@ class Hub:
         self._health |= heard.health
 
     def _robot(self, row: Any, now_ns: int) -> None:
-        self._turns.hear(row)
+        self._body.hear(row)
         self._robot_status = RobotStatus(int(row["status"]))
         off = np.fmax.reduce(np.abs(row["position"] - self.serving.q_home), initial=0.0)
         speed = np.abs(row["velocity"]).max(initial=0.0)
@@ -362,7 +362,7 @@ class Hub:
             return
         picture = video_picture(stream_id, message)
         if any(client.wants_turns for client in self.clients):
-            picture = self._turns.attach(picture, self._neutral.T_robot_stage)
+            picture = self._body.attach(picture, self._neutral.T_robot_stage)
         for client in self.clients:
             client.post_picture(name, picture)
 
@@ -377,9 +377,7 @@ class Hub:
             recorded_ns=session.takes.recorded_ns,
             task=self.serving.task,
             operator=OperatorInfo(
-                connected=holder is not None,
-                name=self.serving.operator,
-                device=self.claim.device,
+                connected=holder is not None, name=self.serving.operator, device=self.claim.device
             ),
             reach_scale=round(self._neutral.reach_scale, 4),
             latency=Latency(
@@ -394,6 +392,7 @@ class Hub:
             robot_status=self._robot_status,
             residual_m=self._tips.residual_m,
             tips=self._tips.poses(),
+            skeleton=self._body.skeleton(self._neutral.T_robot_stage),
             bare_hands=self._buttons.bare,
             absolute=self.aligning.absolute,
             alignment=self.aligning.infos(session.view()),

@@ -28,6 +28,7 @@ class Serving:
         geometry: What an absolute clutch needs to know of the robot, None where unknown.
         clutch: How hands map to tips at the start.
         forward: Kinematics of the robot, joints in the order of `rig.joint_names`.
+        chains: Points along its limbs, (n, 3) in the robot root, by limb.
     """
 
     token: str
@@ -39,5 +40,6 @@ class Serving:
     operator: str = ""
     limits: Limits = field(default_factory=Limits)
     forward: Forward = no_tips
+    chains: Forward = no_tips
     geometry: ArmGeometry | None = None
     clutch: ClutchMode = ClutchMode.RELATIVE

@@ -43,6 +43,7 @@ class Picture:
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
         tips: Commanded poses of the tips, robot root.
+        skeleton: Points along the limbs, STAGE.
         absolute: Clutches are absolute.
         alignment: Hands whose arms do not follow, with an absolute clutch.
         bare_hands: The operator has no controllers.
@@ -63,6 +64,7 @@ class Picture:
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
     tips: Mapping[str, Pose7] = field(default_factory=dict)
+    skeleton: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
     absolute: bool = False
     alignment: tuple[AlignmentInfo, ...] = ()
     bare_hands: bool = False
@@ -97,6 +99,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         alignment=picture.alignment,
         gesture=picture.gesture,
         tips=dict(picture.tips),
+        skeleton=dict(picture.skeleton),
     )
 
 

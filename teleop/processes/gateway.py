@@ -119,6 +119,7 @@ class Gateway:
                 task=config.task,
                 operator=config.operator,
                 forward=rig.forward,
+                chains=rig.chains,
                 geometry=ArmGeometry.of(rig),
                 clutch=clutch_mode(rig, config),
             ),

@@ -247,6 +247,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         last_take: With its verdict.
         input: What the operator holds: prompts speak of its buttons or gestures.
         tips: Commanded pose of each tip, `[px, py, pz, qx, qy, qz, qw]` in the robot root.
+        skeleton: Points along each limb of the robot as measured, in STAGE [m]; as far as the
+            operator is calibrated the arms are where the operator's would be.
         clutch: How hands map to tips.
         alignment: With an absolute clutch, hands whose arms do not follow yet.
         gesture: What a bare hand's gesture is about to do, None while it does nothing.
@@ -272,6 +274,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     last_take: LastTake | None
     input: Literal["controllers", "hands"] = "controllers"
     tips: dict[str, Pose7] = {}
+    skeleton: dict[str, tuple[tuple[float, ...], ...]] = {}
     clutch: Literal["relative", "absolute"] = "relative"
     alignment: tuple[AlignmentInfo, ...] = ()
     gesture: GestureInfo | None = None

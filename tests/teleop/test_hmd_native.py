@@ -14,12 +14,14 @@ from teleop.hmd.hudmodel import AMBER, HudInput, clock_text, hud_model
 from teleop.hmd.openxr.bindings import BOOLEANS, FLOATS, PROFILES, STICK
 from teleop.hmd.openxr.hudimage import HudImage
 from teleop.hmd.openxr.placing import (
+    BONE_M,
     Eye,
     angular,
     head_stream,
     heading,
     picture_quad,
     rigid,
+    skeleton_quads,
     wrist_quads,
 )
 from teleop.hmd.openxr.sampling import FreshDeadman
@@ -281,3 +283,24 @@ def test_words_too_long_are_made_smaller_then_cut_and_stay_inside_their_panel() 
     rows = np.flatnonzero(amber.any(axis=1))
     strip = hud.rgba[rows[0] : rows[-1] + 1]
     assert not strip[:, :190, 3].any() and not strip[:, 1092:, 3].any()
+
+
+def test_limbs_are_strips_from_point_to_point() -> None:
+    points = [[0.0, 1.0, -0.3], [0.0, 1.0, -0.3], [0.2, 1.1, -0.5]]
+    quads = skeleton_quads({"left": points})
+    assert len(quads) == 2, "two strips a bone, none for points that are one"
+    for quad in quads:
+        ends = [quad.T_stage_quad @ np.array([0.0, y, 0.0, 1.0]) for y in (-1.0, 1.0)]
+        np.testing.assert_allclose([end[:3] for end in ends], points[1:], atol=1e-12)
+        assert np.linalg.norm(quad.T_stage_quad[:3, 0]) == pytest.approx(BONE_M)
+    assert quads[0].T_stage_quad[:3, 0] @ quads[1].T_stage_quad[:3, 0] == pytest.approx(0.0)
+
+
+def test_wrist_pictures_hang_where_they_are_wanted_or_nowhere() -> None:
+    streams = [stream("wrist_left"), stream("wrist_right")]
+    heights = {}
+    for place in ("low", "high", "side"):
+        quads = wrist_quads(streams, turned(0.0, (0.0, 0.0, 0.0)), place)
+        heights[place] = quads[1].T_stage_quad[1, 3]
+    assert heights["low"] < heights["side"] < heights["high"]
+    assert wrist_quads(streams, turned(0.0), "off") == []

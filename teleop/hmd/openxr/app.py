@@ -55,6 +55,8 @@ class HmdSettings:
         rate_hz: Of poses when headless; else the refresh rate that is asked for, 0 for the
             runtime's own.
         tls: For https addresses.
+        wrists: Where wrist pictures hang: `low`, `high`, `side` or `off`.
+        arms: Draw the robot's limbs.
     """
 
     url: str
@@ -62,6 +64,8 @@ class HmdSettings:
     headless: bool = False
     rate_hz: float = 0.0
     tls: ssl.SSLContext | None = None
+    wrists: str = "low"
+    arms: bool = False
 
 
 class HmdApp:
@@ -204,7 +208,8 @@ class HmdApp:
                 return
 
     def _frames(self, session: Session, display: Display) -> None:
-        view, hud = OperatorView(), HudImage()
+        settings = self._settings
+        view, hud = OperatorView(settings.wrists, settings.arms), HudImage()
         recentred = session.recentred
         while not self._ended():
             session.poll()

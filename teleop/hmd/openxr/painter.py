@@ -18,6 +18,7 @@ PLAIN = {
     "hand": (235, 235, 235, 255),
     "far": (217, 138, 0, 255),
     "near": (31, 157, 85, 255),
+    "bone": (90, 170, 235, 255),
 }
 """Textures of one colour, rgba."""
 _VERTEX = """#version 330 core

@@ -6,8 +6,9 @@ Everything is in STAGE (y up, -z forward), metres. A placed quad spans -1..1 in 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,11 @@ PICTURE_M = 2.0
 """Far enough for relaxed eyes, near enough to stay inside any far plane."""
 HUD_M = 1.5
 HUD_WIDTH_RAD = 0.98
-WRIST_WIDTH_RAD, WRIST_RIGHT_RAD, WRIST_DOWN_RAD = 0.25, 0.42, 0.4
+WRIST_WIDTH_RAD = 0.25
+WRIST_PLACES = {"low": (0.42, 0.4), "high": (0.42, -0.32), "side": (0.6, 0.05)}
+"""Angles to the right (left) and down of straight ahead [rad]."""
+BONE_M = 0.008
+"""Half width of a drawn limb."""
 FRAME_M = 0.004
 """Frame around a wrist picture, which may be as dark as what it covers."""
 NEAR_M, FAR_M = 0.05, 100.0
@@ -145,15 +150,18 @@ def picture_quad(stream: StreamInfo, eye: Eye, head: Any, quat_xyzw: Any) -> Qua
     return Quad(stream.name, rigid([*origin, *quat_xyzw]) @ angular(stream))
 
 
-def wrist_quads(streams: Sequence[StreamInfo], head: Any) -> list[Quad]:
-    """Wrist pictures low to the sides, fixed to the head, each on a frame."""
-    quads = []
+def wrist_quads(streams: Sequence[StreamInfo], head: Any, place: str = "low") -> list[Quad]:
+    """Wrist pictures to the sides, fixed to the head, each on a frame; none at place `off`."""
+    quads: list[Quad] = []
+    if place not in WRIST_PLACES:
+        return quads
+    right, down = WRIST_PLACES[place]
     for sign, side in zip((-1, 1), SIDES, strict=True):
         stream = next((s for s in streams if s.name == f"wrist_{side}"), None)
         if stream is None:
             continue
-        x = sign * HUD_M * math.tan(WRIST_RIGHT_RAD)
-        y = -HUD_M * math.tan(WRIST_DOWN_RAD)
+        x = sign * HUD_M * math.tan(right)
+        y = -HUD_M * math.tan(down)
         half = HUD_M * math.tan(WRIST_WIDTH_RAD / 2)
         tall = half * stream.height / stream.width
         front = rigid(head)
@@ -195,3 +203,34 @@ def alignment_quads(alignment: Sequence[AlignmentInfo], hands: dict[str, Any]) -
         for texture, pose in poses:
             quads += [Quad(texture, rigid(pose) @ part) for part in _DART]
     return quads
+
+
+def skeleton_quads(limbs: Mapping[str, Sequence[Sequence[float]]]) -> list[Quad]:
+    """The robot's limbs as crossed strips from point to point.
+
+    Args:
+        limbs: Points along each limb in STAGE [m].
+    """
+    quads = []
+    for points in limbs.values():
+        for start, end in pairwise(np.asarray(points, float).reshape(-1, 3)):
+            quads += [Quad("bone", T) for T in _bone(start, end)]
+    return quads
+
+
+def _bone(start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> list[Matrix]:
+    """Two strips along a line, at right angles; none where the points are one."""
+    along = (end - start) / 2
+    length = float(np.linalg.norm(along))
+    if length < 1e-4:
+        return []
+    axis = np.eye(3)[int(np.argmin(np.abs(along)))]
+    across = np.cross(along, axis)
+    across /= np.linalg.norm(across)
+    strips = []
+    for side in (across, np.cross(along / length, across)):
+        T = np.eye(4)
+        T[:3, 0], T[:3, 1], T[:3, 3] = BONE_M * side, along, (start + end) / 2
+        T[:3, 2] = np.cross(side, along / length)
+        strips.append(T)
+    return strips

@@ -17,6 +17,7 @@ from teleop.hmd.openxr.placing import (
     hud_quad,
     multiply,
     picture_quad,
+    skeleton_quads,
     wrist_quads,
 )
 from teleop.protocol import Status, StreamInfo
@@ -32,11 +33,17 @@ class OperatorView:
     The robot's view hangs where its camera looked when the picture was taken, from where the
     operator faced at the start: turning the head looks around in it, and no picture smears.
 
+    Args:
+        wrists: Where wrist pictures hang: `low`, `high`, `side` or `off`.
+        arms: Draw the robot's limbs.
+
     Attributes:
         hud_aspect: Width over height of the HUD.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wrists: str = "low", arms: bool = False) -> None:
+        self._wrists, self._arms = wrists, arms
+        self._skeleton: list[Quad] = []
         self.hud_aspect = 1.25
         self._streams: dict[str, StreamInfo] = {}
         self._turns: dict[str, Turn | None] = {}
@@ -60,6 +67,8 @@ class OperatorView:
         if pressed:
             self.recentre()
         self._alignment = []
+        if self._arms and status is not None:
+            self._skeleton = skeleton_quads(status.skeleton)
         if status is not None and status.alignment:
             self._alignment = alignment_quads(status.alignment, _hands(row))
 
@@ -74,7 +83,8 @@ class OperatorView:
             turn = self._turns[main.name]
             direction = self._heading if turn is None else multiply(turn, self._heading)
             found.append(picture_quad(main, eye, frame.head, direction))
-        found += wrist_quads(streams, frame.head)
+        found += wrist_quads(streams, frame.head, self._wrists)
+        found += self._skeleton
         found += self._alignment
         return [*found, hud_quad(frame.head, self.hud_aspect)]
 

@@ -9,10 +9,14 @@ const PHASE_TEXT = Object.freeze({
 });
 const LOCK_KEY = "telecap.lock";
 const ROOM_KEY = "telecap.room";
+const WRISTS_KEY = "telecap.wrists";
+const ARMS_KEY = "telecap.arms";
 const VOICE_KEY = "telecap.voice";
 
 /**
  * @typedef {{enter: () => void, estop: () => void, lock: (value: "room" | "head") => void,
+ *            wrists: (value: "low" | "high" | "side" | "off") => void,
+ *            arms: (value: "off" | "on") => void,
  *            room: (value: "dark" | "room") => void,
  *            voice: (value: "off" | "warnings" | "all") => void,
  *            token: (value: string) => void}} LandingActions
@@ -37,6 +41,8 @@ export class Landing {
       actions.token(this.#part("token").value.trim());
     });
     this.#choice("lock", LOCK_KEY, "room", actions.lock);
+    this.#choice("wrists", WRISTS_KEY, "low", actions.wrists);
+    this.#choice("arms", ARMS_KEY, "off", actions.arms);
     this.#choice("room", ROOM_KEY, "dark", actions.room);
     this.#choice("voice", VOICE_KEY, "all", actions.voice);
   }

@@ -41,6 +41,8 @@ class HeadsetPage {
   #view = null;
   #gl = null;
   #lock;
+  #wrists;
+  #drawsArms;
   #room;
   #canSeeRoom = false;
   #streams = HEADSET_STREAMS;
@@ -63,6 +65,8 @@ class HeadsetPage {
     enter: () => this.#toggle(),
     estop: () => this.#estop(),
     lock: (value) => this.#setLock(value),
+    wrists: (value) => { this.#wrists = value; },
+    arms: (value) => { this.#drawsArms = value === "on"; },
     room: (value) => { this.#room = value; },
     voice: (value) => { this.#voice.level = value; },
     token: async (value) => {
@@ -272,6 +276,8 @@ class HeadsetPage {
     const viewer = frame.getViewerPose(space);
     this.#showHud(performance.now());
     if (viewer && this.#view) {
+      this.#view.wrists = this.#wrists;
+      this.#view.skeleton = this.#drawsArms ? this.#input.status?.skeleton ?? {} : {};
       this.#view.markers = alignmentMarkers(this.#input.status, sample);
       this.#view.draw(viewer, layer, this.#session.seesRoom);
     }

@@ -12,7 +12,10 @@ const COLOURS = Object.freeze({
   hand: [235, 235, 235, 255],
   far: [217, 138, 0, 255],
   near: [31, 157, 85, 255],
+  bone: [90, 170, 235, 255],
 });
+/** Half width of a drawn limb [m]. */
+const BONE_M = 0.008;
 const LYING = rigid({ x: -Math.SQRT1_2, y: 0, z: 0, w: Math.SQRT1_2 }, { x: 0, y: 0, z: 0 });
 const SIDEWAYS = rigid({ x: 0, y: Math.SQRT1_2, z: 0, w: Math.SQRT1_2 }, { x: 0, y: 0, z: 0 });
 /** Shaft along -z, fin up behind it, bar across its front [m]. */
@@ -63,4 +66,47 @@ export class MarkerPainter {
     const frame = multiply(clip, rigid({ x, y, z, w }, { x: px, y: py, z: pz }));
     for (const part of PARTS) this.#quad(this.#textures[kind], multiply(frame, part));
   }
+
+  /**
+   * @param {Float32Array} clip view and projection of one eye
+   * @param {number[][]} points along a limb of the robot, in STAGE [m]
+   */
+  drawLimb(clip, points) {
+    for (let i = 1; i < points.length; i += 1) {
+      for (const strip of bone(points[i - 1], points[i])) {
+        this.#quad(this.#textures.bone, multiply(clip, strip));
+      }
+    }
+  }
+}
+
+/**
+ * Two crossed strips from one point to another.
+ *
+ * @param {number[]} a
+ * @param {number[]} b
+ * @returns {Float32Array[]} none where the points are one
+ */
+export function bone(a, b) {
+  const along = a.map((value, i) => (b[i] - value) / 2);
+  const length = Math.hypot(...along);
+  if (length < 1e-4) return [];
+  const least = along.map(Math.abs).indexOf(Math.min(...along.map(Math.abs)));
+  const across = unit(cross(along, [0, 1, 2].map((i) => Number(i === least))));
+  const middle = a.map((value, i) => (value + b[i]) / 2);
+  return [across, cross(along.map((value) => value / length), across)].map((side) => {
+    const normal = cross(side, along.map((value) => value / length));
+    return new Float32Array([
+      ...side.map((value) => BONE_M * value), 0, ...along, 0, ...normal, 0, ...middle, 1,
+    ]);
+  });
+}
+
+function cross([a, b, c], [x, y, z]) {
+  return [b * z - c * y, c * x - a * z, a * y - b * x];
+}
+
+function unit(v) {
+  const norm = Math.hypot(...v);
+  return v.map((value) => value / norm);
 }

@@ -26,8 +26,9 @@ void main() { colour = texture(picture, uv); }`;
 const PICTURE_M = 2.0;
 const HUD_M = 1.5;
 const BACKGROUND = [0.05, 0.06, 0.08, 1];
-/** Wrist pictures: angular width and offsets from straight ahead [rad]. */
-const WRIST = Object.freeze({ width: 0.25, right: 0.42, down: 0.4 });
+/** Wrist pictures: angular width, and places by angles to the side and down of ahead [rad]. */
+const WRIST_WIDTH = 0.25;
+const WRIST_PLACES = Object.freeze({ low: [0.42, 0.4], high: [0.42, -0.32], side: [0.6, 0.05] });
 /** Frame around a wrist picture, which may be as dark as what it covers: colour, width [m]. */
 const FRAME = Object.freeze({ rgba: [110, 122, 136, 255], width: 0.004 });
 /** Angular width of the HUD canvas [rad]. */
@@ -51,6 +52,10 @@ export class StereoView {
   #heading = null;
   /** "head": the picture follows the head; "room": it stays where the operator faced. */
   lock = "room";
+  /** Where wrist pictures hang: "low", "high", "side" or "off". */
+  wrists = "low";
+  /** @type {Record<string, number[][]>} points along the robot's limbs; empty draws none */
+  skeleton = {};
   /** @type {import("./markers.js").Marker[]} where hands are and where they must be */
   markers = [];
   #markers;
@@ -127,6 +132,7 @@ export class StereoView {
     }
     const front = multiply(clip, rigid(head.orientation, head.position));
     for (const side of ["left", "right"]) this.#drawWrist(front, side);
+    for (const points of Object.values(this.skeleton)) this.#markers.drawLimb(clip, points);
     for (const marker of this.markers) this.#markers.draw(clip, marker);
     if (this.#hudTexture !== null) this.#drawHud(front);
   }
@@ -143,11 +149,12 @@ export class StereoView {
 
   #drawWrist(front, side) {
     const picture = this.#pictures.get(`wrist_${side}`);
-    if (!picture) return;
+    const place = WRIST_PLACES[this.wrists];
+    if (!picture || !place) return;
     const { width, height } = picture.stream;
-    const half = HUD_M * Math.tan(WRIST.width / 2);
-    const x = HUD_M * Math.tan(WRIST.right) * (side === "left" ? -1 : 1);
-    const y = -HUD_M * Math.tan(WRIST.down);
+    const half = HUD_M * Math.tan(WRIST_WIDTH / 2);
+    const x = HUD_M * Math.tan(place[0]) * (side === "left" ? -1 : 1);
+    const y = -HUD_M * Math.tan(place[1]);
     const [across, along] = [half, (half * height) / width];
     const frame = placed(x, y, -HUD_M, across + FRAME.width, along + FRAME.width);
     this.#quad(this.#frame, multiply(front, frame));
