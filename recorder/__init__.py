@@ -7,7 +7,10 @@ from recorder.episode import CameraStream, Episode, Stream
 from recorder.errors import DiskFull, RecorderError
 from recorder.journal import Event
 from recorder.quality import QualityReport, Thresholds, check_episode
+from recorder.query import Filter
 from recorder.schema import CameraSpec, StreamSpec
+from recorder.torch import as_torch
+from recorder.windows import Window, Windows
 from recorder.writer import EpisodeWriter
 
 __all__ = [
@@ -20,12 +23,16 @@ __all__ = [
     "EpisodeRow",
     "EpisodeWriter",
     "Event",
+    "Filter",
     "Policy",
     "QualityReport",
     "RecorderError",
     "Stream",
     "StreamSpec",
     "Thresholds",
+    "Window",
+    "Windows",
     "align",
+    "as_torch",
     "check_episode",
 ]

@@ -85,8 +85,9 @@ def align(
         episode: The episode.
         fps: Instants per second.
         policies: Policy by stream name; a camera is named `cameras/<name>`.
-        start_ns: First instant; the first at which all given streams have begun if None.
-        end_ns: Last instant at most; the last at which none has ended if None.
+        start_ns: First instant; if None the first, within what a trim leaves, at which all given
+            streams have begun.
+        end_ns: Last instant at most; if None the last, within that, at which none has ended.
 
     Raises:
         RecorderError: When a stream to align is empty, or `fps` is not positive.
@@ -95,8 +96,9 @@ def align(
     chosen = {k: Policy(p) if isinstance(p, str) else p for k, p in policies.items()}
     sources = {name: _source(episode, name) for name in chosen}
     times = {name: _sorted_times(name, source) for name, source in sources.items()}
-    first = max(t[0] for t, _ in times.values()) if start_ns is None else start_ns
-    last = min(t[-1] for t, _ in times.values()) if end_ns is None else end_ns
+    begin_ns, stop_ns = episode.span_ns
+    first = max(begin_ns, *(t[0] for t, _ in times.values())) if start_ns is None else start_ns
+    last = min(stop_ns, *(t[-1] for t, _ in times.values())) if end_ns is None else end_ns
     t_grid_ns = grid(int(first), int(last), fps)
     values, index, valid, error = {}, {}, {}, {}
     for name, policy in chosen.items():

@@ -29,7 +29,8 @@ class EpisodeRow:
         outcome: `success`, `failure` or None.
         notes: Free text of the label.
         grade: Number given by a label.
-        duration_s: Length [s].
+        tags: Words given by people, in alphabetical order.
+        duration_s: Length [s], of what a trim leaves.
         state: `complete` or `recovered`.
         rows: Rows of all numeric streams.
         pictures: Pictures of all cameras.
@@ -49,6 +50,7 @@ class EpisodeRow:
     outcome: str | None = None
     notes: str = ""
     grade: float | None = None
+    tags: tuple[str, ...] = ()
     duration_s: float = 0.0
     state: str = "complete"
     rows: int = 0
@@ -60,7 +62,7 @@ class EpisodeRow:
 
 
 _STORED = tuple(
-    f.name for f in fields(EpisodeRow) if f.name not in ("path", "discarded", "quality")
+    f.name for f in fields(EpisodeRow) if f.name not in ("path", "discarded", "quality", "tags")
 )
 
 
@@ -115,4 +117,8 @@ def _line(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _row(path: Path, line: Mapping[str, Any], labels: Mapping[str, Any]) -> EpisodeRow:
     merged = {k: v for k, v in {**line, **labels}.items() if k in _STORED or k == "discarded"}
     quality = labels.get("quality", {}).get("verdict")
-    return EpisodeRow(**{**merged, "path": path, "quality": quality})
+    tags = tuple(labels.get("tags", ()))
+    if "trim_ns" in labels:
+        start_ns, end_ns = labels["trim_ns"]
+        merged["duration_s"] = (end_ns - start_ns) / 1e9
+    return EpisodeRow(**{**merged, "path": path, "quality": quality, "tags": tags})

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from recorder import edits, layout
+from recorder import edits, layout, query
 from recorder.catalog import EPISODES, EpisodeRow, read_catalog, record_episode
 from recorder.episode import Episode
-from recorder.errors import DatasetError, EpisodeNotFoundError
+from recorder.errors import DatasetError, EpisodeNotFoundError, SchemaError
+from recorder.purge import Purge, plan_purge, purge
+from recorder.query import Filter
 from recorder.repair import Repaired, repair_dataset
 from recorder.schema import SCHEMA_VERSION, CameraSpec, StreamSpec, episode_name
+from recorder.windows import Window, Windows
 from recorder.writer import EpisodeWriter
 
 DATASET_FILE = "dataset.json"
@@ -85,10 +88,34 @@ class Dataset:
         path = self.path / EPISODES / episode_name(now)
         return EpisodeWriter(path, streams, cameras, attributes or {}, now, self._finished)
 
-    def episodes(self, *, include_discarded: bool = False) -> list[EpisodeRow]:
-        """Finished episodes, oldest first, with labels merged in."""
+    def episodes(
+        self, chosen: Filter | None = None, *, include_discarded: bool = False
+    ) -> list[EpisodeRow]:
+        """Finished episodes, oldest first, with labels merged in; those chosen, or all."""
         rows = read_catalog(self.path)
-        return [row for row in rows if include_discarded or not row.discarded]
+        return [
+            row
+            for row in rows
+            if (include_discarded or not row.discarded) and (chosen is None or chosen.takes(row))
+        ]
+
+    def ask(self, sql: str) -> Any:
+        """Answer SQL about the table `episodes` (see `EpisodeRow`), as an Arrow table.
+
+        Raises:
+            RecorderError: DuckDB is not installed, or refuses the question.
+        """
+        return query.ask(self.episodes(include_discarded=True), sql)
+
+    def write_parquet(self, path: Path | str) -> None:
+        """Save the catalogue, discarded episodes included, for other programs."""
+        query.write_parquet(self.episodes(include_discarded=True), Path(path))
+
+    def windows(
+        self, fps: float, windows: Mapping[str, Window], chosen: Filter | None = None
+    ) -> Windows:
+        """Training samples of the chosen episodes; see `Windows`."""
+        return Windows(self.episodes(chosen), fps, windows)
 
     def label(
         self,
@@ -101,6 +128,47 @@ class Dataset:
         """Label an episode; None leaves an entry as it is, an empty outcome takes it back."""
         self._episode_path(episode)
         edits.label(self.path, episode, outcome, notes, grade, task)
+
+    def tag(self, episode: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """Give tags to an episode and take others away. Raises SchemaError for what is no tag."""
+        self._episode_path(episode)
+        edits.tag(self.path, episode, add, remove)
+
+    def trim(self, episode: str, start_s: float, end_s: float) -> None:
+        """Let views and exports use only this part of an episode; its data stay.
+
+        Args:
+            episode: Its name.
+            start_s: Seconds after its first row.
+            end_s: The same of the end.
+
+        Raises:
+            SchemaError: The part is empty or not within the episode.
+        """
+        found = self[episode]
+        if not 0.0 <= start_s < end_s <= found.duration_s + 1e-6:
+            raise SchemaError(
+                f"trim of {episode} from {start_s:g} to {end_s:g} s; expected a part of its "
+                f"{found.duration_s:.2f} s"
+            )
+        first = found.start_ns
+        edits.trim(self.path, episode, first + round(start_s * 1e9), first + round(end_s * 1e9))
+
+    def history(self, episode: str | None = None) -> list[edits.Edit]:
+        """Everything that was done to episodes, oldest first; of one, or of all."""
+        return edits.history(self.path, episode)
+
+    def undo(self, edit: str) -> edits.Edit:
+        """Take an edit back by its name; returns it. Raises SchemaError where that cannot be."""
+        return edits.undo(self.path, edit)
+
+    def plan_purge(self, episodes: Sequence[str]) -> Purge:
+        """What `purge` would delete; nothing is touched."""
+        return plan_purge(self.path, episodes)
+
+    def purge(self, episodes: Sequence[str]) -> Purge:
+        """Delete discarded episodes for good; returns what was deleted."""
+        return purge(self.path, episodes)
 
     def discard(self, episode: str) -> None:
         """Leave an episode out of listings and exports; its data stay."""

@@ -1,15 +1,18 @@
 """What people and checks say about episodes, beside the data: `labels.jsonl`, append only.
 
-Each line is one operation; the last one wins, so every edit can be undone and none touches an
-episode.
+Each line is one operation with a name, a time and who did it; the last one wins, none touches an
+episode, and any can be undone by its name. The file is the audit log as well.
 """
 
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,32 @@ from recorder.errors import SchemaError
 LABELS_FILE = "labels.jsonl"
 OUTCOMES = ("success", "failure", "")
 """Outcomes a label may give; the empty one takes an earlier outcome back."""
+UNDO = "undo"
+MAX_TAG = 64
+LABELS = ("outcome", "notes", "grade", "task")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One operation as it was logged.
+
+    Attributes:
+        id: Name of the operation; empty for those of versions that gave none.
+        time: When, ISO 8601.
+        by: Login of who did it.
+        episode: On which episode.
+        op: What: `label`, `tag`, `trim`, `discard`, `restore`, `quality`, `undo`, `purge`.
+        values: Its arguments.
+        undone: A later `undo` took it back.
+    """
+
+    id: str
+    time: str
+    by: str
+    episode: str
+    op: str
+    values: Mapping[str, Any]
+    undone: bool
 
 
 def label(
@@ -37,33 +66,114 @@ def label(
     if outcome is not None and outcome not in OUTCOMES:
         raise SchemaError(f"outcome {outcome!r}; expected one of {list(OUTCOMES)}")
     given = {"outcome": outcome, "notes": notes, "grade": grade, "task": task}
-    _record(root, episode, "label", {k: v for k, v in given.items() if v is not None})
+    record(root, episode, "label", {k: v for k, v in given.items() if v is not None})
+
+
+def tag(root: Path, episode: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+    """Give tags to an episode and take others away.
+
+    Raises:
+        SchemaError: A tag is empty, too long, or has a comma or a line break.
+    """
+    added, removed = sorted(set(add)), sorted(set(remove))
+    for name in (*added, *removed):
+        if not name.strip() or len(name) > MAX_TAG or any(c in name for c in ",\n\r"):
+            raise SchemaError(
+                f"tag {name!r}; expected 1 to {MAX_TAG} characters without comma and line break"
+            )
+    record(root, episode, "tag", {"add": added, "remove": removed})
+
+
+def trim(root: Path, episode: str, start_ns: int, end_ns: int) -> None:
+    """Let readers see only this part of an episode, host time [ns]; its data stay.
+
+    Raises:
+        SchemaError: The end is not after the start.
+    """
+    if end_ns <= start_ns:
+        raise SchemaError(f"a trim ends after its start: {start_ns} to {end_ns} ns")
+    record(root, episode, "trim", {"start_ns": start_ns, "end_ns": end_ns})
+
+
+def undo(root: Path, edit: str) -> Edit:
+    """Take an operation back, or an undo; returns the one that was.
+
+    Raises:
+        SchemaError: There is no such operation, it is undone already, or it deleted data.
+    """
+    known = {entry.id: entry for entry in history(root) if entry.id}
+    found = known.get(edit)
+    if found is None:
+        raise SchemaError(f"no edit {edit!r}; `history` lists those that can be undone")
+    if found.undone:
+        raise SchemaError(f"edit {edit!r} is undone already")
+    if found.op == "purge":
+        raise SchemaError(f"edit {edit!r} deleted data: nothing can bring them back")
+    record(root, found.episode, UNDO, {"edit": edit})
+    return found
+
+
+def history(root: Path, episode: str | None = None) -> list[Edit]:
+    """Everything that was done, oldest first; of one episode, or of all."""
+    entries = read_lines(root / LABELS_FILE)
+    taken_back = _undone(entries)
+    head = ("edit_id", "time", "by", "id", "op")
+    return [
+        Edit(
+            id=str(entry.get("edit_id", "")),
+            time=str(entry.get("time", "")),
+            by=str(entry.get("by", "")),
+            episode=str(entry.get("id", "")),
+            op=str(entry.get("op", "")),
+            values={k: v for k, v in entry.items() if k not in head},
+            undone=entry.get("edit_id") in taken_back,
+        )
+        for entry in entries
+        if episode is None or entry.get("id") == episode
+    ]
+
+
+def _undone(entries: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names of operations that were taken back; an undo that was itself undone counts not."""
+    found: set[str] = set()
+    for entry in reversed(entries):
+        if entry.get("op") == UNDO and entry.get("edit_id") not in found:
+            found.add(str(entry.get("edit")))
+    return found
 
 
 def discard(root: Path, episode: str) -> None:
     """Leave an episode out of listings and exports; its data stay."""
-    _record(root, episode, "discard", {})
+    record(root, episode, "discard", {})
 
 
 def restore(root: Path, episode: str) -> None:
     """Take a discard back."""
-    _record(root, episode, "restore", {})
+    record(root, episode, "restore", {})
 
 
 def set_quality(root: Path, episode: str, report: Mapping[str, Any]) -> None:
     """Keep the report of a quality check with an episode."""
-    _record(root, episode, "quality", {"report": dict(report)})
+    record(root, episode, "quality", {"report": dict(report)})
 
 
 def read_labels(root: Path) -> dict[str, dict[str, Any]]:
-    """The merged edits by episode: `outcome`, `notes`, `grade`, `task`, `discarded`, `quality`."""
-    path = root / LABELS_FILE
+    """Merged edits by episode: labels, `tags`, `trim_ns`, `discarded`, `quality`."""
     merged: dict[str, dict[str, Any]] = {}
-    for entry in read_lines(path):
+    entries = read_lines(root / LABELS_FILE)
+    taken_back = _undone(entries)
+    for entry in entries:
+        if entry.get("edit_id") in taken_back:
+            continue
         target = merged.setdefault(entry["id"], {})
         match entry["op"]:
             case "label":
-                target |= {k: v for k, v in entry.items() if k not in ("id", "op", "time")}
+                target |= {k: v for k, v in entry.items() if k in LABELS}
+            case "tag":
+                tags = {*target.get("tags", ()), *entry["add"]} - set(entry["remove"])
+                target["tags"] = sorted(tags)
+            case "trim":
+                target["trim_ns"] = [entry["start_ns"], entry["end_ns"]]
             case "discard":
                 target["discarded"] = True
             case "restore":
@@ -105,6 +215,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _record(root: Path, episode: str, op: str, values: Mapping[str, Any]) -> None:
-    head = {"time": datetime.now(UTC).isoformat(), "id": episode, "op": op}
+def record(root: Path, episode: str, op: str, values: Mapping[str, Any]) -> str:
+    """Log one operation; its name."""
+    edit_id = secrets.token_hex(4)
+    head = {
+        "time": datetime.now(UTC).isoformat(),
+        "id": episode,
+        "op": op,
+        "edit_id": edit_id,
+        "by": _login(),
+    }
     append_line(root / LABELS_FILE, head | dict(values))
+    return edit_id
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a user id without a name
+        return str(os.getuid())

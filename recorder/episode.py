@@ -224,6 +224,12 @@ class Episode:
         return float(self.attributes.get("duration_s", 0.0))
 
     @property
+    def span_ns(self) -> tuple[int, int]:
+        """Host time of the part that views and exports use [ns]: all of it unless trimmed."""
+        first, last = self.attributes.get("trim_ns", (self.start_ns, self.end_ns))
+        return max(int(first), self.start_ns), min(int(last), self.end_ns)
+
+    @property
     def events(self) -> list[Event]:
         """Everything that was marked during the take, in order of arrival."""
         n = self._rows.get(EVENTS, 0)

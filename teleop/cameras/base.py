@@ -117,6 +117,9 @@ class Picture:
 class CameraGroup(Protocol):
     """Cameras captured together, used by one thread.
 
+    A group of devices that keep their own time also has `poll_hz`, how often `capture` is asked for
+    what has arrived, and may have `news()`, a list of `(event kind, data)` since the last call.
+
     Attributes:
         cameras: What it captures.
         state_size: Length of the `SimState.qpos` it renders; 0 for cameras that are given None.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
@@ -14,6 +15,7 @@ from teleop.commands.shared import (
     DEFAULT_DATASET,
     VERDICT_COLOUR,
     JsonFlag,
+    UsageError,
     open_dataset,
     open_episode,
     out,
@@ -51,7 +53,8 @@ def list_episodes(
         outcome = "discarded" if r.discarded else (r.outcome or "—")
         if r.state != "complete":
             outcome = f"{outcome}, {r.state}"
-        cells = [str(r.take), r.id, f"{r.duration_s:.1f}", outcome, _coloured(r.quality)]
+        outcome += f" [{', '.join(r.tags)}]" if r.tags else ""
+        cells = [str(r.take), r.id, f"{r.duration_s:.1f}", escape(outcome), _coloured(r.quality)]
         table.add_row(*cells, *([r.task] if wide else []))
     out.print(table)
     return 0
@@ -143,6 +146,114 @@ def restore(dataset: Positional[Path], episode: Positional[str]) -> int:
         episode: Episode id.
     """
     open_dataset(dataset).restore(episode)
+    return 0
+
+
+def tag(
+    dataset: Positional[Path],
+    episode: Positional[tuple[str, ...]],
+    *,
+    add: tuple[str, ...] = (),
+    remove: tuple[str, ...] = (),
+) -> int:
+    """Give tags to episodes and take others away.
+
+    Args:
+        dataset: Dataset directory.
+        episode: Episode ids.
+        add: Tags to give.
+        remove: Tags to take away.
+    """
+    if not add and not remove:
+        raise UsageError("nothing to do: give --add or --remove")
+    opened = open_dataset(dataset)
+    for name in episode:
+        opened.tag(name, add, remove)
+    return 0
+
+
+def trim(
+    dataset: Positional[Path],
+    episode: Positional[str],
+    start_s: Positional[float],
+    end_s: Positional[float],
+) -> int:
+    """Let views and exports use only a part of an episode; its data stay (`undo` takes it back).
+
+    Args:
+        dataset: Dataset directory.
+        episode: Episode id.
+        start_s: Seconds after its beginning.
+        end_s: The same of the end.
+    """
+    open_dataset(dataset).trim(episode, start_s, end_s)
+    return 0
+
+
+def history(
+    dataset: Positional[Path] = DEFAULT_DATASET,
+    episode: Positional[str] = "",
+    *,
+    as_json: JsonFlag = False,
+) -> int:
+    """What was done to episodes, by whom and when.
+
+    Args:
+        dataset: Dataset directory.
+        episode: Only this episode.
+        as_json: Print a JSON list.
+    """
+    edits = open_dataset(dataset).history(episode or None)
+    if as_json:
+        print(json.dumps([msgspec.to_builtins(edit) for edit in edits]))  # noqa: T201
+        return 0
+    table = Table("edit", "when", "who", "episode", "what", box=None, padding=(0, 2, 0, 0))
+    for edit in edits:
+        values = "" if edit.op == "quality" else json.dumps(dict(edit.values))
+        what = f"{edit.op} {values}" + ("  (undone)" if edit.undone else "")
+        table.add_row(edit.id or "—", edit.time[:19], edit.by, edit.episode, escape(what))
+    out.print(table)
+    return 0
+
+
+def undo(dataset: Positional[Path], edit: Positional[str]) -> int:
+    """Take an edit back, by the name that `history` shows.
+
+    Args:
+        dataset: Dataset directory.
+        edit: Name of the edit; that of an undo takes the undo back.
+    """
+    done = open_dataset(dataset).undo(edit)
+    out.print(f"undone: {done.op} of {done.episode}", markup=False)
+    return 0
+
+
+def purge(
+    dataset: Positional[Path],
+    episode: Positional[tuple[str, ...]] = (),
+    *,
+    yes: bool = False,
+) -> int:
+    """Delete discarded episodes for good.
+
+    Without `--yes` it only shows what would go, and nothing is deleted.
+
+    Args:
+        dataset: Dataset directory.
+        episode: Episode ids; without any, the discarded ones are listed.
+        yes: Delete them.
+    """
+    opened = open_dataset(dataset)
+    discarded = [row.id for row in opened.episodes(include_discarded=True) if row.discarded]
+    plan = opened.plan_purge(episode or discarded)
+    for row in plan.rows:
+        out.print(f"{row.id}  take {row.take}  {row.duration_s:.1f} s  {row.task}", markup=False)
+    size = f"{len(plan.rows)} episodes, {plan.seconds:.0f} s, {plan.bytes / 1e6:.1f} MB"
+    if not episode or not yes:
+        out.print(f"{size}; to delete them for good, name them and give --yes")
+        return 0
+    opened.purge(episode)
+    out.print(f"deleted {size}")
     return 0
 
 

@@ -79,7 +79,11 @@ class CameraProcess:
             for c in group.cameras
         }
         self._seq = dict.fromkeys(self._publishers, 0)
-        self._governor = RateGovernor(max((c.rate_hz for c in group.cameras), default=10))
+        # devices keep their own time and are only asked often; renderers follow the grid
+        poll_hz: int | None = getattr(group, "poll_hz", None)
+        self._polled = poll_hz is not None
+        asked_hz = max((c.rate_hz for c in group.cameras), default=10)
+        self._governor = RateGovernor(poll_hz or asked_hz)
         self._grid = Grid(now_ns, self._governor.rate_hz)
         self._skipped = 0  # on earlier grids
         self._reported = 0
@@ -106,7 +110,9 @@ class CameraProcess:
 
     def _serve(self, slot: int, now_ns: int, missed: int) -> None:
         rate_hz = self._grid.rate_hz
-        due = {c.name for c in self._group.cameras if is_due(slot, c.rate_hz, rate_hz)}
+        due = {
+            c.name for c in self._group.cameras if self._polled or is_due(slot, c.rate_hz, rate_hz)
+        }
         if self._source is None:
             self._publish(due, None)
         else:
@@ -118,6 +124,11 @@ class CameraProcess:
             if state is None:
                 return
             self._publish(due, state)
+        for kind, data in getattr(self._group, "news", list)():
+            log.warning("%s %s", kind, data)
+            self._process.event(kind, data)
+        if self._polled:
+            return
         end_ns = time.monotonic_ns()
         change = self._governor.slot(end_ns, end_ns - now_ns, missed)
         if change is not None:
@@ -142,7 +153,7 @@ class CameraProcess:
             return
         self._next_report_ns = now_ns + REPORT_PERIOD_NS
         news = self._late - self._reported
-        if news:
+        if news and not self._polled:
             self._reported = self._late
             log.info("%d of %d slots skipped", news, self._grid.rate_hz)
             self._process.event(

@@ -1,0 +1,89 @@
+"""Cameras with the number of each picture in it, through the whole system into a take."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recorder import Dataset
+from retarget.rigfile import find_rig
+from teleop.cameras.sources import read_number
+from teleop.config import CameraConfig
+from teleop.samples import Button
+from teleop.supervisor import Supervisor
+from teleop.system import new_config
+from tests.teleop.driver import Driver
+
+pytestmark = pytest.mark.system
+TAKE_S = float(os.environ.get("TELECAP_SOAK_S", "6"))
+"""A longer take for a soak: two hours once, by hand."""
+SOURCES = """
+[camera_group]
+name = "devices"
+[camera_group.sources.head_left]
+kind = "pattern"
+[camera_group.sources.wrist_left]
+kind = "pattern"
+"""
+CAMERAS = (
+    CameraConfig(name="head_left", width=320, height=240, rate_hz=30),
+    CameraConfig(name="wrist_left", width=320, height=240, rate_hz=60),
+)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Supervisor]:
+    shipped = find_rig("openarm")
+    text = re.sub(r"\[camera_group\].*?\n(?=\[)", "", shipped.read_text(), flags=re.DOTALL)
+    (tmp_path / "openarm_scene.xml").write_text((shipped.parent / "openarm_scene.xml").read_text())
+    rig = tmp_path / "bench.toml"
+    rig.write_text(text + SOURCES)
+    config = new_config(
+        rig=str(rig), dataset=str(tmp_path / "dataset"), port=0, cameras=CAMERAS, render="cpu"
+    )
+    with Supervisor(config) as running:
+        running.start()
+        yield running
+
+
+def resident_mb(system: Supervisor) -> float:
+    status = Path(f"/proc/{system.children['record'].popen.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) / 1e3
+
+
+async def test_every_row_holds_the_picture_it_says(system: Supervisor) -> None:
+    async with Driver(system.url, system.config.token) as driver:
+        await driver.engage()
+        await driver.press("right", Button.PRIMARY)
+        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await asyncio.sleep(TAKE_S / 3)
+        early_mb = resident_mb(system)
+        end = time.monotonic() + 2 * TAKE_S / 3
+        while time.monotonic() < end:
+            await asyncio.sleep(0.5)
+        grown_mb = resident_mb(system) - early_mb
+        await driver.press("right", Button.PRIMARY)
+        await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
+        await driver.press("right", Button.PRIMARY)
+        await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+    dataset = Dataset.open(Path(system.config.dataset), repair=False)
+    episode = dataset[dataset.episodes()[0].id]
+    assert not episode.attributes.get("drops")
+    for camera, rate_hz in (("head_left", 30), ("wrist_left", 60)):
+        pictures = episode.camera(camera)
+        assert len(pictures) == pytest.approx(rate_hz * episode.duration_s, rel=0.05)
+        numbers = np.array([read_number(pictures[i]) for i in range(len(pictures))])
+        assert (np.diff(numbers) == 1).all(), "no picture is missing, twice, or elsewhere"
+        assert (np.diff(pictures.seq.astype(int)) == 1).all()
+        off_ms = (pictures.t_ns - pictures.t_ns[0]) / 1e6 - (numbers - numbers[0]) * 1e3 / rate_hz
+        assert np.abs(off_ms).max() < 50.0, "times and numbers do not drift apart"
+    assert grown_mb < 20.0, "memory stays flat"
