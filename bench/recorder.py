@@ -35,6 +35,7 @@ class Writer(Protocol):
     def rows(self, name: str, rows: np.ndarray) -> None: ...
     def picture(self, camera: str, k: int, t_ns: int) -> None: ...
     def finish(self) -> None: ...
+    def settle(self) -> None: ...
 
 
 class Ours:
@@ -59,6 +60,9 @@ class Ours:
 
     def finish(self) -> None:
         self._writer.finish()
+
+    def settle(self) -> None:
+        self._writer.wait_settled()
 
 
 class ZarrPython:
@@ -95,6 +99,9 @@ class ZarrPython:
     def finish(self) -> None:
         return
 
+    def settle(self) -> None:
+        return
+
 
 class Aloha:
     """HDF5 as ALOHA: everything in memory, raw pictures written at the end."""
@@ -123,6 +130,9 @@ class Aloha:
         for name, rows in self._rows.items():
             self._file.create_dataset(name, data=np.concatenate(rows))
         self._file.close()
+
+    def settle(self) -> None:
+        return
 
 
 WRITERS: dict[str, Callable[[Path], Writer]] = {
@@ -174,6 +184,7 @@ def measure(name: str, seconds: float) -> dict[str, float]:
         begun = time.monotonic()
         writer.finish()
         end_s = time.monotonic() - begun
+        writer.settle()
         files = [file for file in folder.rglob("*") if file.is_file()]
         return {
             "cpu": cpu,

@@ -17,6 +17,7 @@ from bench.contender import Limits
 from bench.timing import Run, turns
 from bench.trajectory import REACH, bimanual
 from bench.urdf import write_urdf
+from recorder import Dataset
 from retarget.errors import RetargetError
 from tests.retarget.conftest import cached_rig
 
@@ -140,3 +141,30 @@ def test_a_urdf_of_a_rig_moves_as_the_rig(tmp_path: Path) -> None:
         for tip, T in rig.forward(q).items():
             found = data.oMf[model.getFrameId(f"tip_{tip}")].homogeneous
             np.testing.assert_allclose(found, T, atol=1e-9)
+
+
+def test_the_recorder_bench_records_what_it_is_fed(tmp_path: Path) -> None:
+    from bench import recorder as bench_recorder
+    from bench import takes
+
+    writer = bench_recorder.Ours(tmp_path)
+    bench_recorder.record(writer, 1.0)
+    writer.finish()
+    writer.settle()
+    dataset = Dataset.open(tmp_path)
+    episode = dataset[dataset.episodes()[0].id]
+    for name in takes.NAMES:
+        assert 25 <= len(episode.camera(name)) <= 31
+    assert 450 <= len(episode.stream("state")) <= 505
+
+
+def test_the_read_bench_reads_the_same_pictures_in_both_ways(tmp_path: Path) -> None:
+    from bench import read as bench_read
+
+    episode = bench_read.record(tmp_path, 3.0)
+    ours, _ = bench_read.ours(episode)
+    theirs, _ = bench_read.zarr_python(episode)
+    sample = ours(10)
+    pictures, actions = theirs(10)
+    np.testing.assert_array_equal(sample["front"][0], np.asarray(pictures[0]).reshape(480, 640, 3))
+    assert sample["action"].shape == actions.shape == (50, 20)

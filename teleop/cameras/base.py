@@ -22,6 +22,8 @@ from teleop.errors import TeleopError
 from teleop.samples import CAMERA_HEADER
 
 ENTRY_POINTS = "telecap.cameras"
+MUJOCO = "mujoco"
+"""The group that renders the simulated scene."""
 ON_DEMAND = frozenset({"ceiling"})
 """Cameras that are captured only when the configuration asks for them."""
 
@@ -163,20 +165,28 @@ def find_cameras(name: str) -> CameraFactory:
 def camera_plan(rig: Rig, config: RunConfig) -> tuple[CameraConfig, ...]:
     """The cameras a run captures and their picture sizes; the same in every process of the run.
 
-    Without a choice in the configuration these are the rig's, except those in `ON_DEMAND`, each as
-    large as fits the render profile's picture with the camera's own aspect.
+    Without a choice in the configuration these are the rig's, except those in `ON_DEMAND`. Rendered
+    pictures are as large as fits the render profile with the camera's own aspect; those of other
+    camera groups have the size the rig file gives.
     """
     if config.cameras:
         return config.cameras
     chosen = [camera for camera in rig.cameras if camera.name not in ON_DEMAND]
     if not chosen:
         return ()
+    if group_name(rig) != MUJOCO:
+        return tuple(CameraConfig(name=c.name, width=c.width, height=c.height) for c in chosen)
     profile = detect_profile(config.render)
     return tuple(
         CameraConfig(name=camera.name, width=width, height=height)
         for camera in chosen
         for width, height in [profile.fit(camera.width, camera.height)]
     )
+
+
+def group_name(rig: Rig) -> str:
+    """The camera group the rig names under `[camera_group] name`, `mujoco` without one."""
+    return str(rig.sections.get("camera_group", {}).get("name", MUJOCO))
 
 
 def message_bytes(camera: CameraConfig) -> int:

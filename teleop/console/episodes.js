@@ -3,6 +3,7 @@
 import { call } from "/static/xr/api.js";
 import { clockText } from "/static/xr/hudmodel.js";
 import { element, setText } from "./dom.js";
+import { Player } from "./player.js";
 
 /** A discard needs a second click within this time [ms]. */
 const SURE_MS = 3000;
@@ -10,6 +11,7 @@ const SURE_MS = 3000;
 export class EpisodeList {
   #root;
   #report;
+  #player;
   #shown = "";
 
   /**
@@ -19,6 +21,7 @@ export class EpisodeList {
   constructor(root, report) {
     this.#root = root;
     this.#report = report;
+    this.#player = new Player();
   }
 
   /** Ask the server again; draws only when something changed. */
@@ -62,10 +65,12 @@ export class EpisodeList {
         this.#post(row, "label", { outcome, notes: notes.value }, `Labelled ${outcome}`);
       },
     });
+    const play = element("button", { textContent: "Play" });
+    play.onclick = () => this.#report(this.#player.open(row.id), "");
     const discard = element("button", { textContent: "Discard" });
     discard.onclick = () => sure(discard, () => this.#post(row, "discard", {}, "Discarded"));
     const buttons = element("div", { className: "row wide" },
-      label("success"), label("failure"), discard);
+      play, label("success"), label("failure"), discard);
     return [notes, buttons];
   }
 

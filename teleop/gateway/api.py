@@ -22,6 +22,7 @@ from teleop.gateway.answers import json_response, problem, read_body
 from teleop.gateway.auth import Handler, bearer_token, token_matches
 from teleop.gateway.hub import Hub
 from teleop.gateway.pairapi import PairingApi
+from teleop.gateway.playback import Playback
 from teleop.gateway.scene import SceneView
 from teleop.intents import Intent, IntentArgs, Outcome
 
@@ -60,6 +61,7 @@ class Api:
         self._dataset = dataset
         self._scene = scene
         self._pairing = pairing
+        self._playback = Playback(dataset)
 
     def routes(self) -> list[Route]:
         """What to mount."""
@@ -73,6 +75,7 @@ class Api:
             Route("/api/calibration", self._guarded(self.calibration), methods=["POST"]),
             Route("/api/clutch", self._guarded(self.clutch), methods=["POST"]),
             Route("/api/session/{name}", self._guarded(self.session), methods=["POST"]),
+            *self._playback.routes(self._guarded),
             *(self._pairing.routes(self._guarded) if self._pairing is not None else ()),
         ]
 

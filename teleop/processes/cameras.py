@@ -19,6 +19,7 @@ from teleop.cameras.base import (
     SimState,
     camera_plan,
     find_cameras,
+    group_name,
     message_bytes,
 )
 from teleop.cameras.governor import RateGovernor, is_due
@@ -163,9 +164,8 @@ class CameraProcess:
 
 
 def open_group(rig: Rig, config: RunConfig) -> CameraGroup:
-    """The camera group the rig names under `[camera_group] name`, `mujoco` without one."""
-    name = str(rig.sections.get("camera_group", {}).get("name", "mujoco"))
-    factory = find_cameras(name)
+    """The camera group the rig names."""
+    factory = find_cameras(group_name(rig))
     return factory(rig, camera_plan(rig, config), detect_profile(config.render))
 
 

@@ -29,8 +29,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import teleop
+from recorder import Dataset
 from recorder.catalog import EpisodeRow
 from teleop import protocol
+from teleop.gateway.playback import Playback
 from teleop.gateway.tls import Certificates
 from teleop.gateway.transcode import Transcoder
 from teleop.gateway.videolevel import H264
@@ -122,7 +124,10 @@ def checkered_picture(stream: protocol.StreamInfo, phase: int) -> bytes:
 class FakeGateway:
     """Serves both pages on a free port of the loopback interface."""
 
-    def __init__(self, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self, certificates: Certificates | None = None, dataset: Path | None = None
+    ) -> None:
+        self.dataset = dataset
         self.scheme = "http" if certificates is None else "https"
         self.status = STATUS
         self.frames: list[tuple[float, Any]] = []
@@ -214,6 +219,7 @@ class FakeGateway:
                 Route("/xr", html("hmd/page/index.html")),
                 Mount("/static/console", StaticFiles(directory=PACKAGE / "console")),
                 Mount("/static/xr", StaticFiles(directory=PACKAGE / "hmd" / "page")),
+                *(Playback(self.dataset).routes(lambda h: h) if self.dataset else ()),
                 Route("/api/{path:path}", self._api, methods=["GET", "POST"]),
                 WebSocketRoute("/ws", self._operator),
             ]
@@ -230,6 +236,9 @@ class FakeGateway:
             return JSONResponse({"error": "wrong token"}, status_code=401)
         path = request.url.path
         body = await request.json() if request.method == "POST" else None
+        if path == "/api/episodes" and self.dataset is not None:
+            listed = Dataset.open(self.dataset, repair=False).episodes()
+            return JSONResponse({"episodes": [row_dict(row) for row in listed]})
         if request.method == "POST":
             self.calls.append((request.method, path, body))
         answers: dict[str, Any] = {
