@@ -22,6 +22,7 @@ class EpisodeRow:
         id: Name of the episode.
         path: Its directory.
         task: Language instruction.
+        variation: How the scene was set up for it.
         operator: Who recorded it.
         rig: Robot it was recorded with.
         take: Number of the take in its session.
@@ -43,6 +44,7 @@ class EpisodeRow:
     id: str
     path: Path
     task: str = ""
+    variation: str = ""
     operator: str = ""
     rig: str = ""
     take: int = 0

@@ -38,6 +38,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         tls: Serve https/wss with the user's own certificate authority.
         operator: Operator profile to load and store; empty keeps the profile in memory only.
         task: Language instruction stored with every take.
+        plan: Plan file of the session; empty for none, then `task` holds for every take.
         render: Render profile, `auto`, `cpu` or `gpu`.
         cameras: Cameras to capture; empty takes those of the rig at the profile's size.
         control_rate_hz: Rate of the control grid.
@@ -58,6 +59,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = False
     operator: str = ""
     task: str = ""
+    plan: str = ""
     render: str = "auto"
     cameras: tuple[CameraConfig, ...] = ()
     control_rate_hz: int = 200

@@ -32,6 +32,7 @@ def run(
     countdown_s: float = 0.0,
     clutch: Literal["rig", "relative", "absolute"] = "rig",
     pedals: Path | None = None,
+    plan: Path | None = None,
     seed: int = 0,
 ) -> int:
     """Serve a rig until stopped: console page at /, headset page at /xr.
@@ -49,6 +50,8 @@ def run(
         countdown_s: Seconds between asking for a take and its start.
         clutch: How hands move the arms: relative to where both were, or to where the hands are.
         pedals: TOML file with this place's pedals and button boxes, over those of the rig.
+        plan: Plan of the session (tasks, variations, takes wanted); each take is of what it wants
+            next.
         seed: Seed of the simulated scene.
     """
     from teleop.gateway.mdns import local_name
@@ -69,6 +72,7 @@ def run(
         countdown_s=countdown_s,
         clutch="" if clutch == "rig" else clutch,
         pedals="" if pedals is None else str(_pedal_file(pedals)),
+        plan="" if plan is None else str(_plan_file(plan, task)),
         seed=seed,
     )
     stop = _stop_on_signals()
@@ -196,6 +200,16 @@ def _pedal_file(path: Path) -> Path:
     from teleop.pedals import pedal_bindings, pedal_section
 
     pedal_bindings(pedal_section(path), first_names(key_names()))
+    return path.expanduser().resolve()
+
+
+def _plan_file(path: Path, task: str) -> Path:
+    """Absolute path of a plan; what is wrong in it is said before anything starts."""
+    from teleop.plan import Plan
+
+    if task:
+        raise UsageError("--task and --plan: a plan says the task of each take")
+    Plan.load(path)
     return path.expanduser().resolve()
 
 

@@ -1,6 +1,6 @@
 /** Shows one status message of the server, and enables the buttons it allows. */
 
-import { COLOURS, MOTION, clockText } from "/static/xr/hudmodel.js";
+import { COLOURS, MOTION, clockText, taskText } from "/static/xr/hudmodel.js";
 import { part, setList, setRows, setText } from "./dom.js";
 
 const RECORDING_COLOURS = Object.freeze({
@@ -48,6 +48,13 @@ function isTaking({ recording }) {
   return ["countdown", "recording", "paused"].includes(recording);
 }
 
+function planText(status) {
+  const { plan } = status;
+  if (!plan) return status.task;
+  const whole = `${plan.total_done} of ${plan.total_wanted} in all`;
+  return [plan.name, taskText(status), plan.wanted > 0 ? whole : ""].filter(Boolean).join(" · ");
+}
+
 function badge(id, text, colour) {
   setText(id, text);
   part(id).style.background = colour;
@@ -72,7 +79,7 @@ function showRecording(status) {
   const time = status.recording === "countdown"
     ? `starts in ${Math.ceil(status.countdown_s)} s` : clockText(status.recording_s);
   setText("take", isIdle ? takesText(status.take) : `take ${status.take}   ${time}`);
-  setText("task", status.task);
+  setText("task", planText(status));
   setText("prompt", status.prompt);
   part("record-buttons").hidden = status.review;
   part("review").hidden = !status.review;

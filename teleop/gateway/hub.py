@@ -54,7 +54,6 @@ from teleop.protocol import (
     HelloReceived,
     IntentAsked,
     Latency,
-    LimitsInfo,
     OperatorInfo,
     PictureDecoded,
     ReleaseAsked,
@@ -192,7 +191,6 @@ class Hub:
         return True
 
     def _welcome(self, client: Client, now_ns: int) -> Welcome:
-        limits = self.serving.limits
         return Welcome(
             session_id=client.session_id,
             role=client.hello.role,
@@ -200,10 +198,7 @@ class Hub:
             streams=self.serving.streams,
             control_rate_hz=self.serving.control_rate_hz,
             server_time_ns=now_ns,
-            limits=LimitsInfo(
-                max_message_bytes=limits.max_message_bytes,
-                max_messages_per_s=limits.max_messages_per_s,
-            ),
+            limits=self.serving.limits_info,
         )
 
     # ----------------------------------------------------------------- claim
@@ -314,6 +309,7 @@ class Hub:
         if now_ns >= self._next_state_ns:
             self._publish_state(now_ns)
         self._link_report.tick(self.holder(), self.session.view().recording, now_ns)
+        self._orders.desk.tick(self.session.view().recording, now_ns)
         if now_ns >= self._next_status_ns:
             self._next_status_ns = now_ns + STATUS_PERIOD_NS
             self._rates.update({"operator/frame": self.frames}, now_ns)
@@ -375,7 +371,8 @@ class Hub:
             view=session.view(),
             countdown_ns=session.takes.countdown_left_ns,
             recorded_ns=session.takes.recorded_ns,
-            task=self.serving.task,
+            task=self._orders.desk.item.instruction,
+            plan=self._orders.desk.info(),
             operator=OperatorInfo(
                 connected=holder is not None, name=self.serving.operator, device=self.claim.device
             ),

@@ -26,6 +26,7 @@ from teleop.effects import (
 from teleop.gateway.client import Client
 from teleop.gateway.labels import Command, PendingLabels
 from teleop.gateway.neutral import Neutral
+from teleop.gateway.taskdesk import TaskDesk
 from teleop.gateway.topics import Outputs, RecorderStatus
 from teleop.gateway.words import words_of
 from teleop.protocol import Haptics, Notice
@@ -40,14 +41,14 @@ class Orders:
     Args:
         outputs: Topics to publish.
         neutral: Calibration, stored with each take.
-        task: Language instruction.
+        desk: What is to be done.
         operator: Operator name.
         next_seed: Seed of the next scene that is asked for without one.
     """
 
     outputs: Outputs
     neutral: Neutral
-    task: str = ""
+    desk: TaskDesk = field(default_factory=TaskDesk)
     operator: str = ""
     next_seed: int = 0
     labels: PendingLabels = field(default_factory=PendingLabels)
@@ -90,6 +91,7 @@ class Orders:
 
     def _start(self, take: int, holder: Client | None, now_ns: int) -> None:
         profile = self.neutral.profile
+        item = self.desk.item
         attributes: dict[str, Any] = {
             "calibration": None if profile is None else profile.to_dict(),
             "client": None
@@ -101,12 +103,13 @@ class Orders:
             },
             "clock": clock_fit(holder),
             "scene_seed": self.next_seed - 1,  # of the scene that is shown now
+            "variation": item.variation,
         }
         self._recorder(
             {
                 "op": "start",
                 "take": take,
-                "task": self.task,
+                "task": item.instruction,
                 "operator": self.operator,
                 "attributes": attributes,
             },

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from teleop.alignment import ArmGeometry, ClutchMode
 from teleop.gateway.tips import Forward, no_tips
-from teleop.protocol import Limits, RigInfo, StreamInfo
+from teleop.protocol import Limits, LimitsInfo, RigInfo, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +22,6 @@ class Serving:
         q_home: Home posture, (nq,); NaN for joints that do not go home.
         streams: Video streams, by id.
         control_rate_hz: Rate of the control grid.
-        task: Language instruction.
         operator: Operator name.
         limits: What to accept from one client.
         geometry: What an absolute clutch needs to know of the robot, None where unknown.
@@ -36,10 +35,18 @@ class Serving:
     q_home: npt.NDArray[np.float64]
     streams: tuple[StreamInfo, ...] = ()
     control_rate_hz: int = 200
-    task: str = ""
     operator: str = ""
     limits: Limits = field(default_factory=Limits)
     forward: Forward = no_tips
     chains: Forward = no_tips
     geometry: ArmGeometry | None = None
     clutch: ClutchMode = ClutchMode.RELATIVE
+
+    @property
+    def limits_info(self) -> LimitsInfo:
+        """The limits, as told to clients."""
+        limits = self.limits
+        return LimitsInfo(
+            max_message_bytes=limits.max_message_bytes,
+            max_messages_per_s=limits.max_messages_per_s,
+        )

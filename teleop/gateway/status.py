@@ -14,6 +14,7 @@ from teleop.protocol import (
     LastTake,
     Latency,
     OperatorInfo,
+    PlanInfo,
     Status,
     TrackingInfo,
 )
@@ -42,6 +43,7 @@ class Picture:
         health: Time of the newest heartbeat, by process [ns].
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
+        plan: Progress of the session's plan.
         tips: Commanded poses of the tips, robot root.
         skeleton: Points along the limbs, STAGE.
         absolute: Clutches are absolute.
@@ -63,6 +65,7 @@ class Picture:
     health: Mapping[str, int] = field(default_factory=dict)
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
+    plan: PlanInfo | None = None
     tips: Mapping[str, Pose7] = field(default_factory=dict)
     skeleton: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
     absolute: bool = False
@@ -98,6 +101,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         clutch="absolute" if picture.absolute else "relative",
         alignment=picture.alignment,
         gesture=picture.gesture,
+        plan=picture.plan,
         tips=dict(picture.tips),
         skeleton=dict(picture.skeleton),
     )

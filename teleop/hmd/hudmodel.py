@@ -116,7 +116,7 @@ def hud_model(known: HudInput) -> HudModel:
         is_rolling=status.recording in ("recording", "paused"),
         latency=_latency(known.latency_ms),
         tracking=_tracking(status),
-        task=status.task,
+        task=_task(status),
         prompt=_prompt(known, status),
         countdown=_countdown(status),
         review=status.review,
@@ -131,6 +131,16 @@ def clock_text(seconds: float) -> str:
     """Such as `1:07`."""
     whole = max(0, math.floor(seconds))
     return f"{whole // 60}:{whole % 60:02d}"
+
+
+def _task(status: Status) -> str:
+    plan = status.plan
+    if plan is None:
+        return status.task
+    if not plan.wanted:
+        return f"Plan done: {plan.total_done} of {plan.total_wanted} takes"
+    words = (status.task, plan.variation, f"{plan.done} of {plan.wanted}")
+    return " · ".join(word for word in words if word)
 
 
 def _tracking(status: Status | None) -> tuple[tuple[str, str], ...]:

@@ -34,6 +34,7 @@ from teleop.gateway.pedaldesk import PedalDesk
 from teleop.gateway.scene import SceneView, is_simulated
 from teleop.gateway.server import Server, address, announce, bind, make_server
 from teleop.gateway.serving import Serving
+from teleop.gateway.taskdesk import TaskDesk
 from teleop.gateway.tls import (
     Certificates,
     certificates_dir,
@@ -44,6 +45,7 @@ from teleop.gateway.tls import (
 )
 from teleop.gateway.topics import Heard, Outputs
 from teleop.pedals import pedal_bindings, pedal_section
+from teleop.plan import Plan
 from teleop.processes.loop import Process
 from teleop.protocol import RigInfo, StreamInfo
 from teleop.samples import OPERATOR_FRAME, SESSION_STATE, row_sizes
@@ -116,7 +118,6 @@ class Gateway:
                 q_home=rig.home_from(np.full(len(rig.joint_names), np.nan)),
                 streams=tuple(stream_infos(rig, cameras)),
                 control_rate_hz=config.control_rate_hz,
-                task=config.task,
                 operator=config.operator,
                 forward=rig.forward,
                 chains=rig.chains,
@@ -127,8 +128,13 @@ class Gateway:
             session,
             neutral,
             Bindings.from_rig(rig.sections.get("bindings")),
-            Orders(outputs, neutral, config.task, config.operator, config.seed + 1),
+            Orders(outputs, neutral, self._desk(), config.operator, config.seed + 1),
         )
+
+    def _desk(self) -> TaskDesk:
+        config = self.config
+        plan = Plan.load(Path(config.plan)) if config.plan else None
+        return TaskDesk(config.task, plan, Path(config.dataset), self.saver.submit)
 
     async def run(self) -> None:
         """Serve until the process is told to stop."""

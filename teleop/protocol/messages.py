@@ -223,6 +223,26 @@ class AlignmentInfo(msgspec.Struct, frozen=True, kw_only=True):
     ghost: Pose7
 
 
+class PlanInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a session stands in its plan.
+
+    Attributes:
+        name: Of the session.
+        variation: How the scene is set up for the present task.
+        done: Good takes of it.
+        wanted: Good takes of it that are wanted; 0 when the plan is done.
+        total_done: Good takes of the whole plan.
+        total_wanted: Those wanted in all.
+    """
+
+    name: str = ""
+    variation: str = ""
+    done: int = 0
+    wanted: int = 0
+    total_done: int = 0
+    total_wanted: int = 0
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """The whole picture, 10 Hz and at every change.
 
@@ -252,6 +272,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         clutch: How hands map to tips.
         alignment: With an absolute clutch, hands whose arms do not follow yet.
         gesture: What a bare hand's gesture is about to do, None while it does nothing.
+        plan: Progress of the session's plan, None without one.
     """
 
     motion: str
@@ -278,6 +299,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     clutch: Literal["relative", "absolute"] = "relative"
     alignment: tuple[AlignmentInfo, ...] = ()
     gesture: GestureInfo | None = None
+    plan: PlanInfo | None = None
 
 
 class Haptics(msgspec.Struct, frozen=True, kw_only=True, tag="haptics"):

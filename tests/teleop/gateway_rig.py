@@ -23,6 +23,7 @@ from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders
 from teleop.gateway.server import bind, make_server
 from teleop.gateway.serving import Serving
+from teleop.gateway.taskdesk import TaskDesk
 from teleop.gateway.topics import Heard, Outputs
 from teleop.protocol import RigInfo, StreamInfo, empty_frame, encode_tracking
 from teleop.samples import CAMERA_HEADER, Button, robot_state_dtype
@@ -94,11 +95,15 @@ def make_rig(dataset: Path) -> Rig:
         rig=RigInfo(name="two", joint_names=("a", "b"), gripper_names=(), tips={}),
         q_home=Q_HOME,
         streams=(STREAM,),
-        task="wave",
     )
     session = Session(time.monotonic_ns())
     hub = Hub(
-        serving, outputs, session, neutral, Bindings.from_rig(), Orders(outputs, neutral, "wave")
+        serving,
+        outputs,
+        session,
+        neutral,
+        Bindings.from_rig(),
+        Orders(outputs, neutral, TaskDesk("wave")),
     )
     return Rig(hub, log)
 

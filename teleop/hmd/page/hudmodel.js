@@ -52,7 +52,7 @@ export function hudModel(input, nowMs) {
     recording: recordingLine(status),
     latency: latencyText(input.latencyMs),
     tracking: ["head", "left", "right"].map((label) => ({ label, word: status.tracking[label] })),
-    task: status.task,
+    task: taskText(status),
     prompt: promptText(input, status),
     countdown: counting ? String(Math.max(1, Math.ceil(status.countdown_s))) : "",
     review: status.review,
@@ -99,6 +99,16 @@ const EMPTY_STATUS = Object.freeze({
   task: "", prompt: "", review: false, drops: 0, notices: [], last_take: null,
   tracking: { head: "absent", left: "absent", right: "absent" },
 });
+
+/**
+ * @param {any} status
+ * @returns {string} what to do, and with a plan how far it has got
+ */
+export function taskText({ task, plan }) {
+  if (!plan) return task;
+  if (plan.wanted === 0) return `Plan done: ${plan.total_done} of ${plan.total_wanted} takes`;
+  return [task, plan.variation, `${plan.done} of ${plan.wanted}`].filter(Boolean).join(" · ");
+}
 
 /** The server's prompt, but for what only this page knows. */
 function promptText(input, status) {
