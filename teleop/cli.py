@@ -21,7 +21,7 @@ ROBOT_SIDE = ("pinocchio", "mujoco", "zarr")
 
 def has_robot_side() -> bool:
     """Whether what drives and records robots is installed."""
-    return all(importlib.util.find_spec(name) for name in ROBOT_SIDE)
+    return all(name in sys.modules or importlib.util.find_spec(name) for name in ROBOT_SIDE)
 
 
 def build_app() -> tuple[tyro.extras.SubcommandApp, tuple[type[Exception], ...]]:

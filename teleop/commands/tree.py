@@ -8,7 +8,7 @@ import tyro
 
 from recorder import RecorderError
 from retarget import RetargetError
-from teleop.commands import data, doctor, episodes, hmd, pedals, rigs, running
+from teleop.commands import data, doctor, episodes, hmd, pedals, rigs, running, view
 from teleop.errors import TeleopError
 
 ERRORS: tuple[type[Exception], ...] = (TeleopError, RecorderError, RetargetError)
@@ -22,6 +22,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     pedals.pedals,
     doctor.doctor,
     data.check,
+    view.view,
     data.repair,
 )
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {

@@ -66,6 +66,7 @@ def test_unknown_group_lists_what_is_installed() -> None:
 
 def rig(*names: str) -> Any:
     return SimpleNamespace(
+        sections={},
         cameras=[SimpleNamespace(name=n, width=960, height=600) for n in names],
     )
 
@@ -94,3 +95,10 @@ def test_a_rig_without_cameras_has_an_empty_plan() -> None:
 def test_message_bound_holds_the_header_and_noise() -> None:
     camera = CameraConfig(name="x", width=320, height=240)
     assert message_bytes(camera) > CAMERA_HEADER.itemsize + 1.2 * 320 * 240
+
+
+def test_only_rendered_pictures_follow_the_render_profile() -> None:
+    devices = rig("front")
+    devices.sections = {"camera_group": {"name": "devices"}}
+    (camera,) = camera_plan(devices, config())
+    assert (camera.width, camera.height) == (960, 600)
