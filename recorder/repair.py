@@ -1,18 +1,20 @@
 """Finish what a killed writer left: every intact row and picture, nothing earlier touched.
 
 Rows in chunks are found by scanning the shards; rows in the tail journal follow them. A stream ends
-where the first of its fields ends. Bytes that are no intact record are moved to `.lost/`, not
-deleted. Every step may be interrupted and repeated.
+where the first of its fields ends. A picture or chunk that is damaged in the middle is left out of
+all fields and counted as a drop; what follows it stays. Bytes that are no intact record are moved
+to `.lost/`, not deleted. Every step may be interrupted and repeated.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,7 +25,15 @@ from recorder.journal import Event, Tail, read_events, read_tails
 from recorder.lock import LOCK_FILE, EpisodeLock
 from recorder.schema import EVENTS, JOURNAL, SETTLED, CameraSpec, StreamSpec
 from recorder.sealing import SealedGroup, seal, settle
-from recorder.shard import PARTIAL, Scan, ShardWriter, decode_rows, encode_rows, is_index, scan
+from recorder.shard import (
+    PARTIAL,
+    Scan,
+    ShardWriter,
+    decode_rows,
+    encode_rows,
+    is_index,
+    rescan,
+)
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +125,8 @@ def _repair(root: Path, attributes: dict[str, Any]) -> Repaired | None:
     groups = [salvage.stream(s, tails.get(i)) for i, s in enumerate(streams)]
     groups += [salvage.camera(c) for c in cameras]
     events = read_events(root / JOURNAL)
+    begin_ns = min((g.span_ns[0] for g in groups if g.span_ns is not None), default=0)
+    events += [replace(event, t_ns=begin_ns) for event in salvage.drops]
     counts = {g.name: g.rows for g in groups}
     promised = {k: n for k, n in attributes.get("rows", {}).items() if k != EVENTS}
     whole = attributes["state"] != "recording" and counts == promised
@@ -150,29 +162,47 @@ class _Salvage:
         self.root = root
         self.chunk_rows = chunk_rows
         self.lost_bytes = 0
+        self.drops: list[Event] = []
 
-    def stream(self, spec: StreamSpec, tail: Tail | None) -> SealedGroup:
-        """One numeric stream: chunks, then the rows of the journal that follow them."""
+    def stream(self, spec: StreamSpec, tail: Tail | None, renew: bool = False) -> SealedGroup:
+        """One numeric stream: chunks, then the rows of the journal that follow them.
+
+        Args:
+            spec: The stream.
+            tail: Rows that follow the chunks.
+            renew: Take all rows from the tail, which begins with the first, and none from chunks.
+        """
         scans: dict[str, tuple[Path, Scan]] = {}
         for name in spec.field_names:
             if spec.dtype[name].itemsize:
                 array = f"{spec.name}/{name}"
-                scans[name] = self._scan(array, 1 + spec.dtype[name].ndim)
+                path, found = self._scan(array, 1 + spec.dtype[name].ndim)
+                scans[name] = (path, Scan((), 0, found.size) if renew else found)
+        lost = _holes([found for _, found in scans.values()], self.chunk_rows)
+        if lost:
+            self._dropped(spec.name, len(lost) * self.chunk_rows)
+            scans = {n: (p, _without(f, lost, self.chunk_rows)) for n, (p, f) in scans.items()}
+            tail = _moved_up(tail, lost, self.chunk_rows)
         rows = min(_reach(found.rows, tail) for _, found in scans.values())
         shards = []
         for name, (path, found) in scans.items():
             shard = self._complete(path, found, spec.dtype[name], rows, _column(tail, name))
             shards.append((shard, layout.slots(rows, self.chunk_rows)))
-        return SealedGroup(spec.name, rows, shards, self._span(spec.name, rows))
+        times = next((shard for shard, _ in shards if shard.path.parts[-3] == "t_ns"), None)
+        return SealedGroup(spec.name, rows, shards, self._span(times, rows))
 
     def camera(self, camera: CameraSpec) -> SealedGroup:
         """One camera: its record headers are the journal of its times."""
         path, found = self._scan(f"{camera.group}/image", 4)
         spec = camera.times_spec()
         stamps = np.array([r.stamps for r in found.records], dtype=spec.dtype)
-        group = self.stream(spec, Tail(0, stamps))
+        records = [replace(record, first_row=i) for i, record in enumerate(found.records)]
+        lost = found.rows - len(records)
+        if lost:
+            self._dropped(camera.group, lost)
+        group = self.stream(spec, Tail(0, stamps), renew=lost > 0)
         image = ShardWriter(path)
-        image.resume(found.records[: group.rows])
+        image.resume(records[: group.rows])
         return SealedGroup(
             group.name, group.rows, [*group.shards, (image, group.rows)], group.span_ns
         )
@@ -183,17 +213,23 @@ class _Salvage:
         partial = path.with_name(path.name + PARTIAL)
         if path.exists() and not partial.exists():
             path.replace(partial)
-        found = scan(partial) if partial.exists() else Scan((), 0, 0)
-        if found.size > found.intact:
+        found = rescan(partial) if partial.exists() else Scan((), 0, 0)
+        if found.size > found.intact or found.damaged:
             with partial.open("rb") as file:
-                file.seek(found.intact)
-                rest = file.read()
-            if not is_index(rest):
-                self.lost_bytes += len(rest)
+                spans = [*found.damaged, (found.intact, found.size)]
+                parts = [_read(file, *span) for span in spans]
+            if is_index(parts[-1]):
+                parts.pop()
+            if any(parts):
+                self.lost_bytes += sum(map(len, parts))
                 lost = self.root / _LOST / f"{array.replace('/', '.')}.bin"
                 lost.parent.mkdir(exist_ok=True)
-                lost.write_bytes(rest)
+                lost.write_bytes(b"".join(parts))
         return path, found
+
+    def _dropped(self, stream: str, count: int) -> None:
+        data = {"stream": stream, "count": count, "reason": "damaged on disk"}
+        self.drops.append(Event(0, "drop", data))
 
     def _complete(
         self, path: Path, found: Scan, dtype: np.dtype[Any], rows: int, tail: Tail | None
@@ -225,21 +261,50 @@ class _Salvage:
             file.seek(last.offset)
             return decode_rows(file.read(last.nbytes), dtype)[: last.n_rows]
 
-    def _span(self, name: str, rows: int) -> tuple[int, int] | None:
+    def _span(self, times: ShardWriter | None, rows: int) -> tuple[int, int] | None:
         """First and last `t_ns`, from the shard that was just completed."""
-        if rows == 0:
+        if rows == 0 or times is None:
             return None
-        path = layout.shard_path(self.root, f"{name}/t_ns", 1)
-        partial = path.with_name(path.name + PARTIAL)
-        records = scan(partial).records
         ends = []
-        with partial.open("rb") as file:
+        with times.partial.open("rb") as file:
             for row in (0, rows - 1):
-                record = records[row // self.chunk_rows]
-                file.seek(record.offset)
-                chunk = decode_rows(file.read(record.nbytes), np.dtype("<i8"))
+                offset, nbytes = times.place(row // self.chunk_rows)
+                chunk = decode_rows(_read(file, offset, offset + nbytes), np.dtype("<i8"))
                 ends.append(int(chunk[row % self.chunk_rows]))
         return ends[0], ends[1]
+
+
+def _read(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
+
+
+def _holes(scans: Sequence[Scan], chunk_rows: int) -> list[int]:
+    """Chunks that are damaged in any field while a later one of it is intact, ascending."""
+    lost: set[int] = set()
+    for found in scans:
+        there = {record.first_row // chunk_rows for record in found.records}
+        lost |= set(range(max(there, default=-1) + 1)) - there
+    return sorted(lost)
+
+
+def _without(found: Scan, lost: Sequence[int], chunk_rows: int) -> Scan:
+    """A scan without those chunks; later ones move up."""
+    kept = []
+    for record in found.records:
+        chunk = record.first_row // chunk_rows
+        if chunk not in lost:
+            up = bisect_left(lost, chunk) * chunk_rows
+            kept.append(replace(record, first_row=record.first_row - up))
+    return replace(found, records=tuple(kept))
+
+
+def _moved_up(tail: Tail | None, lost: Sequence[int], chunk_rows: int) -> Tail | None:
+    """A tail behind chunks that were left out; what it holds of those rows goes with them."""
+    if tail is None:
+        return None
+    begin = max(tail.first_row, (lost[-1] + 1) * chunk_rows)
+    return Tail(begin - len(lost) * chunk_rows, tail.rows[begin - tail.first_row :])
 
 
 def _reach(rows: int, tail: Tail | None) -> int:

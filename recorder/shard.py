@@ -63,11 +63,14 @@ class Scan:
         records: Intact records from the start, without a hole.
         intact: Bytes they take.
         size: Bytes of the file.
+        damaged: Start and end of stretches between records that are none; only `rescan` goes on
+            behind them, and its records may leave out rows.
     """
 
     records: tuple[Record, ...]
     intact: int
     size: int
+    damaged: tuple[tuple[int, int], ...] = ()
 
     @property
     def rows(self) -> int:
@@ -129,6 +132,10 @@ class ShardWriter:
         """Chunks written."""
         return len(self._index) // 2
 
+    def place(self, chunk: int) -> tuple[int, int]:
+        """Offset and bytes of a chunk that was written."""
+        return self._index[2 * chunk], self._index[2 * chunk + 1]
+
     def append(self, payload: bytes, n_rows: int = 1, stamps: Stamps = Stamps()) -> None:  # noqa: B008
         """Write one chunk that holds the next `n_rows` rows."""
         head = _HEADER.pack(
@@ -174,6 +181,34 @@ def scan(path: Path) -> Scan:
             records.append(record)
             offset, row = record.end, row + record.n_rows
     return Scan(tuple(records), offset, size)
+
+
+def rescan(path: Path) -> Scan:
+    """Read all intact records, also behind damage in the middle of the file."""
+    size = path.stat().st_size
+    if size == 0:
+        return Scan((), 0, 0)
+    records: list[Record] = []
+    damaged: list[tuple[int, int]] = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        offset, row = 0, 0
+        while (found := _next_record(data, offset, row)) is not None:
+            start = found.offset - _HEADER.size
+            if start > offset:
+                damaged.append((offset, start))
+            records.append(found)
+            offset, row = found.end, found.first_row + found.n_rows
+    return Scan(tuple(records), offset, size, tuple(damaged))
+
+
+def _next_record(data: mmap.mmap, offset: int, row: int) -> Record | None:
+    """The first intact record from here on that holds no row before `row`."""
+    while offset >= 0:
+        record = _record_at(data, offset)
+        if record is not None and record.first_row >= row:
+            return record
+        offset = data.find(MAGIC, offset + 1)
+    return None
 
 
 def _record_at(data: mmap.mmap, offset: int) -> Record | None:

@@ -31,6 +31,7 @@ def check(
     paths: Positional[tuple[Path, ...]] = (DEFAULT_DATASET,),
     *,
     jobs: int = 0,
+    html: Path | None = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Check episodes or whole datasets: rates, gaps, drops, clocks, skew, jerk, collisions.
@@ -40,6 +41,7 @@ def check(
     Args:
         paths: Episode or dataset directories.
         jobs: Takes checked at the same time; as many as there are cores when 0.
+        html: Write a report to this file as well: pictures, curves and findings of each take.
         as_json: Print a JSON list.
     """
     found = [p for path in paths for p in episode_paths(path)]
@@ -55,6 +57,11 @@ def check(
         print(json.dumps(rows))  # noqa: T201
     elif len(reports) > 1:
         _print_summary(Summary.of(reports))
+    if html is not None:
+        from teleop.report import write_report
+
+        write_report([open_episode(path) for path in found], html, {})
+        err.print(f"saved {html}", markup=False, soft_wrap=True)
     return 1 if any(report.verdict == "fail" for report in reports) else 0
 
 

@@ -365,7 +365,7 @@ class Hub:
     # ---------------------------------------------------------------- status
     def status(self, now_ns: int) -> Status:
         """The whole picture at `now_ns`."""
-        session, holder = self.session, self.holder()
+        session, holder, tips = self.session, self.holder(), self._tips.poses()
         rtt_ns = None if holder is None else holder.rtt_ns
         picture = Picture(
             view=session.view(),
@@ -388,7 +388,8 @@ class Hub:
             health=self._health,
             robot_status=self._robot_status,
             residual_m=self._tips.residual_m,
-            tips=self._tips.poses(),
+            tips=tips,
+            targets=self._body.targets(tips, self._neutral.T_robot_stage),
             skeleton=self._body.skeleton(self._neutral.T_robot_stage),
             bare_hands=self._buttons.bare,
             absolute=self.aligning.absolute,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from retarget.frames import pose_to_matrix
 from teleop.gateway.headturn import HeadTurns
 from teleop.gateway.serving import Serving
+from teleop.gateway.tips import Pose7, pose7
 from teleop.protocol import VideoPicture
 
 Array = npt.NDArray[np.float64]
@@ -35,6 +37,14 @@ class RobotBody:
     def attach(self, picture: VideoPicture, T_robot_stage: Array) -> VideoPicture:
         """A picture with the turn of its camera."""
         return self._turns.attach(picture, T_robot_stage)
+
+    def targets(self, tips: Mapping[str, Pose7], T_robot_stage: Array) -> dict[str, Pose7]:
+        """Poses of tips, given in the robot root, in STAGE."""
+        T_stage_robot = np.linalg.inv(pose_to_matrix(T_robot_stage))
+        return {
+            tip: pose7(T_stage_robot @ pose_to_matrix(np.asarray(pose)))
+            for tip, pose in tips.items()
+        }
 
     def skeleton(self, T_robot_stage: Array) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Points along each limb in STAGE [m], by limb; empty before the first state."""

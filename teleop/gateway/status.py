@@ -45,6 +45,7 @@ class Picture:
         residual_m: Distance of left and right tip from their targets [m].
         plan: Progress of the session's plan.
         tips: Commanded poses of the tips, robot root.
+        targets: The same in STAGE.
         skeleton: Points along the limbs, STAGE.
         absolute: Clutches are absolute.
         alignment: Hands whose arms do not follow, with an absolute clutch.
@@ -67,6 +68,7 @@ class Picture:
     residual_m: tuple[float, float] = (0.0, 0.0)
     plan: PlanInfo | None = None
     tips: Mapping[str, Pose7] = field(default_factory=dict)
+    targets: Mapping[str, Pose7] = field(default_factory=dict)
     skeleton: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
     absolute: bool = False
     alignment: tuple[AlignmentInfo, ...] = ()
@@ -103,6 +105,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         gesture=picture.gesture,
         plan=picture.plan,
         tips=dict(picture.tips),
+        targets=dict(picture.targets),
         skeleton=dict(picture.skeleton),
     )
 

@@ -267,6 +267,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         last_take: With its verdict.
         input: What the operator holds: prompts speak of its buttons or gestures.
         tips: Commanded pose of each tip, `[px, py, pz, qx, qy, qz, qw]` in the robot root.
+        targets: The same poses in STAGE.
         skeleton: Points along each limb of the robot as measured, in STAGE [m]; as far as the
             operator is calibrated the arms are where the operator's would be.
         clutch: How hands map to tips.
@@ -295,6 +296,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     last_take: LastTake | None
     input: Literal["controllers", "hands"] = "controllers"
     tips: dict[str, Pose7] = {}
+    targets: dict[str, Pose7] = {}
     skeleton: dict[str, tuple[tuple[float, ...], ...]] = {}
     clutch: Literal["relative", "absolute"] = "relative"
     alignment: tuple[AlignmentInfo, ...] = ()

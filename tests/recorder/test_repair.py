@@ -298,3 +298,110 @@ def _resolve(name: str) -> Any:
     for part in parts[2:]:
         found = getattr(found, part)
     return found
+
+
+def flip(path: Path, offset: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x5A]))
+
+
+@pytest.mark.usefixtures("unsynced")
+def test_a_damaged_picture_costs_that_picture_and_is_counted(
+    short_take: EpisodeWriter, tmp_path: Path
+) -> None:
+    source = copy_open_take(short_take, tmp_path / "source")
+    shard = "cameras/front/image/c/0/0/0/0.partial"
+    records = scan(source / shard).records
+    for k in range(len(records)):
+        for offset in (records[k].offset - 20, records[k].offset + records[k].nbytes // 2):
+            path = _copy(source, tmp_path)
+            flip(path / shard, offset)
+            repaired = repair_episode(path)
+            assert repaired is not None and repaired.lost_bytes >= records[k].nbytes
+            episode = Episode(path)
+            rest = [i for i in range(16) if i != k]
+            assert encoded(episode, "front") == [FRAMES[i] for i in rest]
+            assert episode.camera("front").seq.tolist() == rest
+            assert encoded(episode, "wrist") == FRAMES[:16], "other cameras are whole"
+            assert same_bits(episode.stream("state").rows(), STATES[:640])
+            lost = {"cameras/front": 1} if k < 15 else {}  # behind the last nothing was expected
+            assert episode.attributes["drops"] == lost
+
+
+@pytest.mark.usefixtures("unsynced")
+def test_a_damaged_chunk_costs_its_rows_in_all_fields_and_is_counted(
+    take: EpisodeWriter, tmp_path: Path
+) -> None:
+    source = copy_open_take(take, tmp_path / "source")
+    for field in ("t_ns", "position", "hand"):
+        (shard,) = (source / "state" / field).glob("c/**/*.partial")
+        records = scan(shard).records
+        for chunk in range(len(records) - 1):
+            path = _copy(source, tmp_path)
+            flip(path / shard.relative_to(source), records[chunk].offset + 3)
+            repair_episode(path)
+            episode = Episode(path)
+            kept = np.delete(STATES, np.s_[256 * chunk : 256 * (chunk + 1)])
+            assert same_bits(episode.stream("state").rows(), kept)
+            assert episode.attributes["drops"] == {"state": 4 + 256}
+            assert same_bits(episode.stream("operator/head").rows(), HEADS)
+            assert (episode.start_ns, episode.end_ns) == (
+                int(min(kept["t_ns"][0], HEADS["t_ns"][0])),
+                int(kept["t_ns"][-1]),
+            )
+
+
+@pytest.mark.usefixtures("unsynced")
+def test_no_damage_anywhere_alters_a_row_or_a_picture(
+    short_take: EpisodeWriter, tmp_path: Path
+) -> None:
+    """Bytes flipped at 200 random places: what comes back is what was written, in order."""
+    source = copy_open_take(short_take, tmp_path / "source")
+    files = sorted(
+        p.relative_to(source)
+        for p in source.rglob("*")
+        if p.is_file() and p.suffix in (".partial", ".log") and p.stat().st_size
+    )
+    rng = np.random.default_rng(11)
+    by_time = {int(row["t_ns"]): row for row in STATES}
+    for _ in range(200):
+        path = _copy(source, tmp_path)
+        for _ in range(int(rng.integers(1, 4))):
+            name = files[rng.integers(len(files))]
+            flip(path / name, int(rng.integers((path / name).stat().st_size)))
+        repair_episode(path)
+        episode = Episode(path)
+        rows = episode.stream("state").rows()
+        assert (np.diff(rows["t_ns"]) > 0).all()
+        for row in rows[:: max(1, len(rows) // 20)]:
+            assert same_bits(np.array([row]), np.array([by_time[int(row["t_ns"])]]))
+        assert len(rows) >= 640 - 3 * 256
+        for camera in ("front", "wrist"):
+            shown = episode.camera(camera).seq.tolist()
+            assert encoded(episode, camera) == [FRAMES[i] for i in shown]
+            assert len(shown) >= 16 - 3
+        shutil.rmtree(path)
+
+
+def test_a_repair_of_damage_that_is_killed_is_repeated_to_the_same_end(
+    take: EpisodeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = copy_open_take(take, tmp_path / "source")
+    front = "cameras/front/image/c/0/0/0/0.partial"
+    flip(source / front, scan(source / front).records[30].offset + 9)
+    (shard,) = (source / "state" / "position").glob("c/**/*.partial")
+    flip(shard, scan(shard).records[2].offset + 9)
+    whole, killed = _copy(source, tmp_path), _copy(source, tmp_path)
+    repair_episode(whole)
+    monkeypatch.setattr("recorder.repair.seal", lambda *_: (_ for _ in ()).throw(OSError(5, "x")))
+    with pytest.raises(OSError, match="x"):
+        repair_episode(killed)
+    monkeypatch.undo()
+    repair_episode(killed)
+    first, second = Episode(whole), Episode(killed)
+    assert same_bits(second.stream("state").rows(), first.stream("state").rows())
+    assert encoded(second, "front") == encoded(first, "front")
+    assert second.attributes["drops"] == first.attributes["drops"]

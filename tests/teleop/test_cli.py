@@ -35,7 +35,19 @@ def dataset(tmp_path: Path) -> Path:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     text = capsys.readouterr().out
-    names = ("run", "demo", "replay", "operate", "check", "repair", "episodes", "export", "rigs")
+    names = (
+        "run",
+        "demo",
+        "replay",
+        "operate",
+        "check",
+        "repair",
+        "episodes",
+        "export",
+        "rigs",
+        "hmd",
+        "view",
+    )
     assert all(name in text for name in names)
 
 
@@ -126,3 +138,44 @@ def test_rigs_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> No
     assert "openarm" in capsys.readouterr().out.split()
     assert run("rigs", "check", "openarm") == 0
     assert "left_wrist at home" in capsys.readouterr().out
+
+
+def test_edits_are_made_listed_and_undone_from_the_command_line(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (row["id"] for row in listed(capsys, dataset))
+    assert run("episodes", "tag", dataset, first, second, "--add", "night", "two words") == 0
+    assert run("episodes", "trim", dataset, first, "0.1", "0.3") == 0
+    rows = {row["id"]: row for row in listed(capsys, dataset)}
+    assert rows[first]["tags"] == ["night", "two words"]
+    assert rows[first]["duration_s"] == pytest.approx(0.2)
+    assert run("episodes", "history", dataset, "--json") == 0
+    edits = json.loads(capsys.readouterr().out)
+    assert [edit["op"] for edit in edits] == ["tag", "tag", "trim"]
+    assert run("episodes", "undo", dataset, edits[2]["id"]) == 0
+    assert listed(capsys, dataset)[0]["duration_s"] > 0.3
+    assert run("episodes", "tag", dataset, first) == 2, "nothing to do is said"
+
+
+def test_a_purge_shows_first_and_deletes_only_when_told(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (row["id"] for row in listed(capsys, dataset))
+    run("episodes", "discard", dataset, first)
+    for arguments in ((), (first,)):
+        capsys.readouterr()
+        assert run("episodes", "purge", dataset, *arguments) == 0
+        shown = capsys.readouterr().out
+        assert first in shown and "1 episodes" in shown
+        assert (dataset / "episodes" / first).is_dir()
+    assert run("episodes", "purge", dataset, second, "--yes") == 2, "it was not discarded"
+    assert run("episodes", "purge", dataset, first, "--yes") == 0
+    assert not (dataset / "episodes" / first).exists()
+    assert (dataset / "episodes" / second).is_dir()
+
+
+def test_a_check_writes_a_report_that_needs_nothing_else(dataset: Path, tmp_path: Path) -> None:
+    run("check", dataset, "--html", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "first" in page and "second" in page
+    assert "http://" not in page and "https://" not in page

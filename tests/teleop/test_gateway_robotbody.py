@@ -66,5 +66,9 @@ def test_it_stands_in_the_operators_space() -> None:
         T = pose_to_matrix(pose)
         back = np.array(skeleton[limb]) @ T[:3, :3].T + T[:3, 3]
         np.testing.assert_allclose(back, points, atol=1e-3)
+    tips = {tip: tuple(matrix_to_pose(T)) for tip, T in rig.forward(rig.q_home).items()}
+    for tip, target in body.targets(tips, pose).items():
+        again = T_robot_stage @ pose_to_matrix(np.array(target))
+        np.testing.assert_allclose(again, rig.forward(rig.q_home)[tip], atol=1e-5)
     left, right = (np.array(skeleton[side])[-1] for side in ("left", "right"))
     assert left[0] < right[0], "the left hand is on the left"

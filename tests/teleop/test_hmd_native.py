@@ -22,6 +22,7 @@ from teleop.hmd.openxr.placing import (
     picture_quad,
     rigid,
     skeleton_quads,
+    target_quads,
     wrist_quads,
 )
 from teleop.hmd.openxr.sampling import FreshDeadman
@@ -294,6 +295,13 @@ def test_limbs_are_strips_from_point_to_point() -> None:
         np.testing.assert_allclose([end[:3] for end in ends], points[1:], atol=1e-12)
         assert np.linalg.norm(quad.T_stage_quad[:3, 0]) == pytest.approx(BONE_M)
     assert quads[0].T_stage_quad[:3, 0] @ quads[1].T_stage_quad[:3, 0] == pytest.approx(0.0)
+
+
+def test_targets_are_darts_at_their_poses() -> None:
+    quads = target_quads({"left_wrist": [0.1, 1.0, -0.4, 0.0, 0.0, 0.0, 1.0]})
+    assert len(quads) == 3
+    centres = np.array([quad.T_stage_quad[:3, 3] for quad in quads])
+    assert np.linalg.norm(centres - [0.1, 1.0, -0.4], axis=1).max() < 0.15
 
 
 def test_wrist_pictures_hang_where_they_are_wanted_or_nowhere() -> None:

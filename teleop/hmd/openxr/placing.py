@@ -205,6 +205,11 @@ def alignment_quads(alignment: Sequence[AlignmentInfo], hands: dict[str, Any]) -
     return quads
 
 
+def target_quads(targets: Mapping[str, Sequence[float]]) -> list[Quad]:
+    """Darts where tips are commanded to be, poses in STAGE."""
+    return [Quad("near", rigid(pose) @ part) for pose in targets.values() for part in _DART]
+
+
 def skeleton_quads(limbs: Mapping[str, Sequence[Sequence[float]]]) -> list[Quad]:
     """The robot's limbs as crossed strips from point to point.
 

@@ -18,6 +18,7 @@ from teleop.hmd.openxr.placing import (
     multiply,
     picture_quad,
     skeleton_quads,
+    target_quads,
     wrist_quads,
 )
 from teleop.protocol import Status, StreamInfo
@@ -68,7 +69,7 @@ class OperatorView:
             self.recentre()
         self._alignment = []
         if self._arms and status is not None:
-            self._skeleton = skeleton_quads(status.skeleton)
+            self._skeleton = skeleton_quads(status.skeleton) + target_quads(status.targets)
         if status is not None and status.alignment:
             self._alignment = alignment_quads(status.alignment, _hands(row))
 

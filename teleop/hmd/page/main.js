@@ -4,7 +4,7 @@ import { intent } from "./api.js";
 import { pulse } from "./haptics.js";
 import { HudCanvas } from "./hud.js";
 import { holderText, hudModel, hudText } from "./hudmodel.js";
-import { alignmentMarkers } from "./markers.js";
+import { alignmentMarkers, targetMarkers } from "./markers.js";
 import { Landing } from "./landing.js";
 import { Link, socketUrl } from "./link.js";
 import { Button, TrackingEncoder } from "./protocol.js";
@@ -278,7 +278,10 @@ class HeadsetPage {
     if (viewer && this.#view) {
       this.#view.wrists = this.#wrists;
       this.#view.skeleton = this.#drawsArms ? this.#input.status?.skeleton ?? {} : {};
-      this.#view.markers = alignmentMarkers(this.#input.status, sample);
+      this.#view.markers = [
+        ...alignmentMarkers(this.#input.status, sample),
+        ...(this.#drawsArms ? targetMarkers(this.#input.status) : []),
+      ];
       this.#view.draw(viewer, layer, this.#session.seesRoom);
     }
   }

@@ -43,6 +43,14 @@ export function alignmentMarkers(status, sample) {
   return markers;
 }
 
+/**
+ * @param {any} status
+ * @returns {Marker[]} where the robot's tips are commanded to be
+ */
+export function targetMarkers(status) {
+  return Object.values(status?.targets ?? {}).map((pose) => ({ pose, kind: "near" }));
+}
+
 export class MarkerPainter {
   #quad;
   #textures = {};
