@@ -20,6 +20,8 @@ FASTEST_HZ = 500.0
 """No stream is faster than this; what a subscription must hold is counted by it."""
 ON_CHANGE = 0.0
 SECONDS_OF_BUFFER = 8
+MAX_PICTURES = 256
+"""The bus keeps no more messages of bytes for a reader."""
 
 POSE_ATTRIBUTES: dict[str, Any] = {
     "unit": "m, quaternion",
@@ -67,6 +69,11 @@ class Channel:
     dtype: np.dtype[np.void]
     spec: StreamSpec
     depth: int
+
+
+def picture_depth(rate_hz: float) -> int:
+    """Pictures of a camera the recorder's subscription can hold while the disk stalls."""
+    return min(max(64, round(rate_hz * SECONDS_OF_BUFFER)), MAX_PICTURES)
 
 
 def _finger_fields(rig: Rig, saturation: str = "") -> dict[str, dict[str, Any]]:

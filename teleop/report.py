@@ -236,7 +236,7 @@ def _engaged(take: _Take) -> Iterator[tuple[str, str, float, float]]:
     if "session" not in take.episode.streams:
         return
     session = take.episode.stream("session")
-    if not len(session):
+    if not len(session) or "engaged" not in session:
         return
     times = np.append(take.seconds(session.t_ns), take.span_s[1])
     for i, side in enumerate(("left", "right")):
@@ -316,6 +316,8 @@ def _latency(take: _Take) -> str:
     if "command/requested" not in streams:
         return ""
     command = take.episode.stream("command/requested")
+    if "first_use" not in command:
+        return ""
     first = command["first_use"].astype(bool) & (command["t_operator_receive_ns"] > 0)
     values = (command.t_ns[first] - command["t_operator_receive_ns"][first]) / 1e6
     if not len(values):

@@ -29,7 +29,14 @@ from teleop.collisions import CollisionCheck, check_take
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
 from teleop.qualities import clearances_of, thresholds_of
-from teleop.recording import Channel, camera_specs, operator_channels, rig_channels, split_operator
+from teleop.recording import (
+    Channel,
+    camera_specs,
+    operator_channels,
+    picture_depth,
+    rig_channels,
+    split_operator,
+)
 from teleop.scheduling import request_nice
 
 log = logging.getLogger(__name__)
@@ -85,7 +92,8 @@ class RecordProcess:
         ]
         self.operator = bus.subscriber("operator/frame", samples.OPERATOR_FRAME, depth=512)
         self.pictures = {
-            c.name: bus.subscriber(f"camera/{c.name}", None, depth=64) for c in self.cameras
+            c.name: bus.subscriber(f"camera/{c.name}", None, depth=picture_depth(c.rate_hz))
+            for c in self.cameras
         }
         self.events = [bus.subscriber(f"events/{s}", None, depth=128) for s in EVENT_SOURCES]
         self.waiter = bus.waiter([self.commands])

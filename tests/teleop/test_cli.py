@@ -10,6 +10,7 @@ import pytest
 from recorder import CameraSpec, Dataset, StreamSpec
 from teleop.cli import main
 from tests.recorder.export_episodes import SESSION, STATE, Recipe, record
+from tests.teleop.test_report import make_episode
 
 
 def run(*args: object) -> int:
@@ -174,8 +175,9 @@ def test_a_purge_shows_first_and_deletes_only_when_told(
     assert (dataset / "episodes" / second).is_dir()
 
 
-def test_a_check_writes_a_report_that_needs_nothing_else(dataset: Path, tmp_path: Path) -> None:
-    run("check", dataset, "--html", tmp_path / "report.html")
+def test_a_check_writes_a_report_of_what_it_checked(tmp_path: Path) -> None:
+    dataset = Dataset.open(tmp_path / "dataset", create=True)
+    episodes = [make_episode(dataset) for _ in range(2)]
+    run("check", dataset.path, "--html", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "first" in page and "second" in page
-    assert "http://" not in page and "https://" not in page
+    assert all(episode.id in page for episode in episodes)

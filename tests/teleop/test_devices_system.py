@@ -36,7 +36,7 @@ kind = "pattern"
 """
 CAMERAS = (
     CameraConfig(name="head_left", width=320, height=240, rate_hz=30),
-    CameraConfig(name="wrist_left", width=320, height=240, rate_hz=60),
+    CameraConfig(name="wrist_left", width=320, height=240, rate_hz=40),
 )
 
 
@@ -62,9 +62,7 @@ def resident_mb(system: Supervisor) -> float:
     return int(found[1]) / 1e3
 
 
-async def test_every_row_holds_what_it_says_also_when_the_recorder_stands_still(
-    system: Supervisor,
-) -> None:
+async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Supervisor) -> None:
     async with Driver(system.url, system.config.token) as driver:
         await driver.engage()
         await driver.press("right", Button.PRIMARY)
@@ -88,7 +86,7 @@ async def test_every_row_holds_what_it_says_also_when_the_recorder_stands_still(
         assert (np.diff(episode.stream(name)["seq"].astype(int)) == 1).all(), name
     late_ms = np.diff(episode.stream("state").t_ns) / 1e6
     assert np.percentile(late_ms, 99) < 20.0, "the robot does not wait for the recorder"
-    for camera, rate_hz in (("head_left", 30), ("wrist_left", 60)):
+    for camera, rate_hz in (("head_left", 30), ("wrist_left", 40)):
         pictures = episode.camera(camera)
         assert len(pictures) == pytest.approx(rate_hz * episode.duration_s, rel=0.05)
         numbers = np.array([read_number(pictures[i]) for i in range(len(pictures))])
