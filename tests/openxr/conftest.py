@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -30,25 +31,37 @@ def runtime_files() -> Path:
 
 
 @pytest.fixture
-def start_monado(
-    runtime_files: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[dict[str, str]], Monado]]:
+def start_monado(runtime_files: Path) -> Iterator[Callable[[dict[str, str]], Monado]]:
     """Starts a runtime, the one this process then finds."""
+    with _runtimes(runtime_files) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def runtime(runtime_files: Path) -> Iterator[Monado]:
+    """One runtime for the tests of a module that neither end it nor change it for good."""
+    with _runtimes(runtime_files) as start:
+        yield start(NULL_COMPOSITOR)
+
+
+@contextlib.contextmanager
+def _runtimes(prefix: Path) -> Iterator[Callable[[dict[str, str]], Monado]]:
     folder = Path(tempfile.mkdtemp(prefix="xr", dir="/tmp"))  # a socket's path must be short
     started: list[Monado] = []
 
     def start(environment: dict[str, str]) -> Monado:
-        monado = Monado(runtime_files, folder, environment)
+        monado = Monado(prefix, folder, environment)
         started.append(monado)
         monado.start()
         return monado
 
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    monkeypatch.setenv("XR_RUNTIME_JSON", str(runtime_files / "monado.json"))
-    monkeypatch.setenv("EGL_PLATFORM", "surfaceless")
-    yield start
-    for monado in started:
-        monado.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        patch.setenv("XR_RUNTIME_JSON", str(prefix / "monado.json"))
+        patch.setenv("EGL_PLATFORM", "surfaceless")
+        yield start
+        for monado in started:
+            monado.stop()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -47,6 +47,8 @@ class HeadsetPage {
   #canSeeRoom = false;
   #streams = HEADSET_STREAMS;
   #codecs = ["jpeg"];
+  /** Why a one-time code was worth nothing; empty when there was none, or it was good. */
+  #codeProblem = "";
   #seq = 0;
   #claimAtMs = -Infinity;
   #latencyAtMs = 0;
@@ -70,7 +72,7 @@ class HeadsetPage {
     room: (value) => { this.#room = value; },
     voice: (value) => { this.#voice.level = value; },
     token: async (value) => {
-      await storeTyped(value);
+      this.#codeProblem = await storeTyped(value);
       this.#link.open();
     },
   });
@@ -87,7 +89,8 @@ class HeadsetPage {
     window.addEventListener("pageshow", (event) => event.persisted && this.#arrive());
     setInterval(() => this.#showHud(performance.now()), HUD_EVERY_MS);
     this.#codecs = await knownCodecs();
-    this.#landing.showError(await redeemCode());
+    this.#codeProblem = await redeemCode();
+    this.#landing.showError(this.#codeProblem);
     this.#arrive();
     this.#canSeeRoom = await canSeeRoom();
     this.#landing.offerRoom(this.#canSeeRoom);
@@ -158,7 +161,8 @@ class HeadsetPage {
     this.#input.link = state;
     if (state.phase !== "open") this.#input.claim = { granted: false, refusedBy: null };
     this.#landing.showLink(state);
-    if (state.code === 4401) this.#landing.showError(""); // the page asks for the token instead
+    // The page asks for the token instead; why a code was worth nothing stays to be read.
+    if (state.code === 4401) this.#landing.showError(this.#codeProblem);
   }
 
   #message(message) {

@@ -49,10 +49,13 @@ async function redeem(code) {
  * Take what was typed: a token, or a one-time code.
  *
  * @param {string} typed
+ * @returns {Promise<string>} why it is worth nothing as a code; empty when it is, or is none
  */
 export async function storeTyped(typed) {
   const isCode = /^[2-9A-HJKMNP-TV-Z]{4}[ -]?[2-9A-HJKMNP-TV-Z]{4}$/i.test(typed);
-  if (!isCode || (await redeem(typed)) !== "") storeToken(typed);
+  const why = isCode ? await redeem(typed) : "";
+  if (!isCode || why !== "") storeToken(typed); // a token may look like a code
+  return why;
 }
 
 /**
