@@ -49,7 +49,7 @@ def describe_cameras(episode: Episode, picture: Path | None) -> None:
         )
     if picture is not None:
         first = next(episode.camera(n) for n in episode.cameras if len(episode.camera(n)))
-        picture.write_bytes(first.encoded(0))
+        picture.write_bytes(first.jpeg(0))
         print(f"wrote {picture}")
 
 

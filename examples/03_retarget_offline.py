@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from recorder import Episode
-from recorder.episode import Stream
+from recorder.numeric import Stream
 from retarget import Retargeter, Rig, Targets, load_rig
 from retarget.frames import pose_to_matrix
 

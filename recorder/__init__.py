@@ -1,11 +1,13 @@
 """Episodes of robot learning data: append-only Zarr v3 recording, reading, alignment and checks."""
 
 from recorder.align import Aligned, Policy, align
+from recorder.camera import CameraStream
 from recorder.catalog import EpisodeRow
 from recorder.dataset import Dataset
-from recorder.episode import CameraStream, Episode, Stream
+from recorder.episode import Episode
 from recorder.errors import DiskFull, RecorderError
 from recorder.journal import Event
+from recorder.numeric import Stream
 from recorder.quality import QualityReport, Thresholds, check_episode
 from recorder.query import Filter
 from recorder.schema import CameraSpec, StreamSpec

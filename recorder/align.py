@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recorder.episode import CameraStream, Episode, Stream
+from recorder.camera import CameraStream
+from recorder.episode import Episode
 from recorder.errors import RecorderError
+from recorder.numeric import Stream
 from recorder.schema import CAMERAS
 
 Array = np.ndarray[Any, Any]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
-import simplejpeg
 
 from recorder.align import grid
-from recorder.episode import CameraStream, Episode, Stream
+from recorder.camera import CameraStream
+from recorder.episode import Episode
 from recorder.journal import Event
+from recorder.numeric import Stream
+from recorder.schema import H264
 
 Array = np.ndarray[Any, Any]
 Span = tuple[int, int]
@@ -25,6 +29,10 @@ SATURATIONS = (("position", 1), ("velocity", 2), ("acceleration", 4))
 """Bits of `solution/saturation`."""
 _JERK_RATE_HZ = 100.0
 _SAMPLED_PICTURES = 5
+_STILL_S = 0.1
+_STILL_LEVELS = 2.0
+"""Change of any block's mean [grey levels] below which two pictures show the same."""
+_REBLUR_PX = 9
 
 
 def pauses(events: Sequence[Event], end_ns: int) -> list[Span]:
@@ -163,22 +171,77 @@ def latency_s(command: Stream) -> tuple[float, float] | None:
     return float(p50), float(p99)
 
 
-def identical_share(camera: CameraStream) -> float:
-    """Share of pictures that repeat the one before, byte for byte."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a few pictures over a take look like.
+
+    Attributes:
+        brightest: Brightest grey level, 0 to 255.
+        blur: Median blur, 0 sharp to 1; see `blur`. 0 for depth.
+        still_share: Share of them that are like the picture 0.1 s later; None with too few.
+    """
+
+    brightest: int
+    blur: float
+    still_share: float | None
+
+
+def look(camera: CameraStream) -> Look:
+    """Decode a few pictures of a camera and judge them."""
+    later = max(1, round(camera.rate_hz * _STILL_S))
+    n = min(_SAMPLED_PICTURES, len(camera))
+    picks = np.unique(np.linspace(0, max(len(camera) - 1 - later, 0), n).astype(int))
+    levels, blurs, still = [0], [0.0], []
+    for i in picks.tolist():
+        luma = camera.grey(i)
+        levels.append(int(luma.max()))
+        if not camera.is_depth:
+            blurs.append(blur(luma))
+        if i + later < len(camera):
+            change = np.abs(_blocks(camera.grey(i + later)) - _blocks(luma))
+            still.append(bool(change.max() < _STILL_LEVELS))
+    return Look(max(levels), float(np.median(blurs[1:] or blurs)), share(still))
+
+
+def _blocks(luma: Array) -> Array:
+    """Means of blocks of about 8 px, which noise and compression hardly move."""
+    height, width = luma.shape
+    size = (max(width // 8, 1), max(height // 8, 1))
+    means: Array = cv2.resize(luma, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return means
+
+
+def blur(luma: Array) -> float:
+    """Perceived blur of a picture, 0 sharp to 1, whatever it shows.
+
+    How much of its differences between neighbours survives another blur (Crété, Dolmiere, Ladret,
+    Nicolas: The blur effect, Human Vision and Electronic Imaging 2007). Noise counts as sharp.
+
+    Args:
+        luma: `(height, width)` uint8.
+    """
+    picture = luma.astype(np.float32)
+    found = []
+    for kernel, axis in (((1, _REBLUR_PX), 0), ((_REBLUR_PX, 1), 1)):
+        before = np.abs(np.diff(picture, axis=axis))
+        after = np.abs(np.diff(cv2.blur(picture, kernel), axis=axis))
+        total = float(before.sum())
+        lost = float(np.maximum(before - after, 0.0).sum())
+        found.append(1.0 - lost / total if total > 0.0 else 0.0)
+    return max(found)
+
+
+def identical_share(camera: CameraStream) -> float | None:
+    """Share of pictures that repeat the one before, byte for byte; None for H.264.
+
+    Bytes of video differ even where the picture does not; see `Look.still_share`.
+    """
+    if camera.spec.codec == H264:
+        return None
     sizes = camera.sizes
     same = [int(i) for i in np.flatnonzero(np.diff(sizes) == 0)]
     repeats = sum(camera.encoded(i) == camera.encoded(i + 1) for i in same)
     return repeats / max(len(sizes) - 1, 1)
-
-
-def brightest_sample(camera: CameraStream) -> int:
-    """Brightest grey level of a few pictures over the take, 0 to 255; decoded at 1/8 size."""
-    picks = np.linspace(0, len(camera) - 1, min(_SAMPLED_PICTURES, len(camera))).astype(int)
-    levels = [
-        simplejpeg.decode_jpeg(camera.encoded(int(i)), "GRAY", True, True, 1, 1, 8).max()
-        for i in picks
-    ]
-    return int(max(levels, default=0))
 
 
 def moved(episode: Episode) -> bool:

@@ -1,160 +1,20 @@
-"""Readers of one episode: memory-mapped, random access, safe across fork and spawn."""
+"""Reader of one episode: its streams, cameras, events and attributes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import simplejpeg
 
 from recorder import edits, layout
+from recorder.camera import CameraStream
 from recorder.errors import EpisodeNotFoundError, UnfinishedEpisodeError, UnknownStreamError
 from recorder.journal import Event
+from recorder.numeric import Stream, open_shard
 from recorder.schema import CAMERAS, EVENTS, CameraSpec, State, StreamSpec
-from recorder.shard import PARTIAL, ShardReader, decode_rows, decode_text, scan
-
-Array = np.ndarray[Any, Any]
-
-
-class Stream:
-    """One numeric stream.
-
-    Attributes:
-        name: Name in the episode.
-        rate_hz: Nominal rate, 0 when written on change.
-        fields: Description of each field (`unit`, `frame`, `names`, `quaternion`).
-        attributes: Attributes of the stream.
-    """
-
-    def __init__(self, root: Path, spec: StreamSpec, rows: int, chunk_rows: int) -> None:
-        self._spec = spec
-        self._rows = rows
-        self._chunk_rows = chunk_rows
-        self.name = spec.name
-        self.rate_hz = spec.rate_hz
-        self.fields: Mapping[str, Mapping[str, Any]] = {
-            name: spec.fields.get(name, {}) for name in spec.field_names
-        }
-        self.attributes = spec.attributes
-        n_chunks = layout.slots(rows, chunk_rows)
-        self._shards = {
-            name: _shard(root, f"{spec.name}/{name}", 1 + spec.dtype[name].ndim, n_chunks)
-            for name in spec.field_names
-        }
-        self._cache: dict[str, Array] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_cache": {}}
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def __contains__(self, field: str) -> bool:
-        return field in self._shards
-
-    def __getitem__(self, field: str) -> Array:
-        """All rows of a field, `(rows, *shape)`, read-only; kept in memory once read."""
-        if field not in self._cache:
-            values = self.read(field)
-            values.setflags(write=False)
-            self._cache[field] = values
-        return self._cache[field]
-
-    @property
-    def dtype(self) -> np.dtype[np.void]:
-        """Structured dtype of a row."""
-        return self._spec.dtype
-
-    @property
-    def t_ns(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Host time of each row [ns], `(rows,)`."""
-        return self["t_ns"]
-
-    def read(self, field: str, start: int = 0, stop: int | None = None) -> Array:
-        """Rows `start` to `stop` of a field; reads only the chunks that hold them.
-
-        Raises:
-            UnknownStreamError: When the stream has no such field.
-        """
-        if field not in self._shards:
-            raise UnknownStreamError("field", f"{self.name}/{field}", self._shards)
-        dtype = self._spec.dtype[field]
-        stop = self._rows if stop is None else min(stop, self._rows)
-        first, last = start // self._chunk_rows, layout.slots(stop, self._chunk_rows)
-        if start >= stop or dtype.itemsize == 0:
-            return np.zeros((max(stop - start, 0), *dtype.shape), dtype=dtype.base)
-        shard = self._shards[field]
-        chunks = [decode_rows(shard.chunk(i), dtype) for i in range(first, last)]
-        base = first * self._chunk_rows
-        return np.concatenate(chunks)[start - base : stop - base]
-
-    def rows(self, start: int = 0, stop: int | None = None) -> np.ndarray[Any, np.dtype[np.void]]:
-        """Rows as a structured array, as they were appended."""
-        stop = self._rows if stop is None else min(stop, self._rows)
-        found = np.zeros(max(stop - start, 0), dtype=self._spec.dtype)
-        for field in self._spec.field_names:
-            found[field] = self.read(field, start, stop)
-        return found
-
-
-class CameraStream:
-    """The pictures of one camera and their times.
-
-    Attributes:
-        name: Name of the camera.
-        spec: Size, rate and codec.
-    """
-
-    def __init__(self, root: Path, spec: CameraSpec, rows: int, chunk_rows: int) -> None:
-        self.name = spec.name
-        self.spec = spec
-        self.rate_hz = spec.rate_hz
-        self.attributes = spec.attributes
-        self.times = Stream(root, spec.times_spec(), rows, chunk_rows)
-        self._image = _shard(root, f"{spec.group}/image", 4, rows)
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def __getitem__(self, i: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Picture `i`, `(height, width, 3)` uint8 RGB."""
-        picture: Array = simplejpeg.decode_jpeg(self.encoded(i), "RGB")
-        return picture
-
-    def encoded(self, i: int) -> bytes:
-        """Picture `i` as the JPEG bytes that were recorded."""
-        n = len(self)
-        if not -n <= i < n:
-            raise IndexError(f"picture {i} of camera {self.name!r}, which has {n}")
-        return self._image.chunk(i % n)
-
-    @property
-    def sizes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Encoded bytes of each picture, `(pictures,)`."""
-        return self._image.sizes()
-
-    @property
-    def t_ns(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Host time of each exposure [ns]."""
-        return self.times["t_ns"]
-
-    @property
-    def t_device_ns(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Time of each exposure on the camera's clock [ns]."""
-        return self.times["t_device_ns"]
-
-    @property
-    def t_receive_ns(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Arrival of each picture at the host [ns]."""
-        return self.times["t_receive_ns"]
-
-    @property
-    def seq(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """Number the camera gave each picture."""
-        return self.times["seq"]
+from recorder.shard import PARTIAL, decode_rows, decode_text, scan
 
 
 class Episode:
@@ -235,7 +95,7 @@ class Episode:
         n = self._rows.get(EVENTS, 0)
         if n == 0:
             return []
-        shards = {k: _shard(self.path, f"{EVENTS}/{k}", 1, 1) for k in ("t_ns", "kind", "data")}
+        shards = {k: open_shard(self.path, f"{EVENTS}/{k}", 1, 1) for k in ("t_ns", "kind", "data")}
         stamps = decode_rows(shards["t_ns"].chunk(0), np.dtype("<i8"))
         kinds, data = (decode_text(shards[k].chunk(0)) for k in ("kind", "data"))
         return [
@@ -274,14 +134,6 @@ class Episode:
             )
             for spec in specs
         }
-
-
-def _shard(root: Path, array: str, ndim: int, n_chunks: int) -> ShardReader:
-    path = layout.shard_path(root, array, ndim)
-    partial = path.with_name(path.name + PARTIAL)
-    if not path.exists() and partial.exists():
-        return ShardReader(partial, n_chunks, scan(partial).records)
-    return ShardReader(path, n_chunks)
 
 
 def _rows_in(root: Path, array: str, ndim: int) -> int:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from recorder.schema import CHUNK_ROWS, EVENTS, CameraSpec, StreamSpec
+from recorder.pictures import group_of, picture_dtype
+from recorder.schema import CHUNK_ROWS, DEPTH, EVENTS, JPEG, CameraSpec, StreamSpec
 
 METADATA = "zarr.json"
 Node = dict[str, Any]
@@ -41,25 +42,24 @@ def numeric_node(
 ) -> Node:
     """Metadata of one numeric field: `bytes` + `zstd` + `crc32c`, which every reader opens."""
     shape = dtype.shape
-    endian = {} if dtype.base.itemsize == 1 else {"configuration": {"endian": "little"}}
-    codecs: list[Node] = [
-        {"name": "bytes", **endian},
-        {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
-        {"name": "crc32c"},
-    ]
+    codecs = _plain_codecs(dtype)
     inner = [chunk_rows, *(max(n, 1) for n in shape)]
     fill = False if dtype.base.kind == "b" else 0
     return _array(dtype.base.name, [rows, *shape], inner, codecs, fill, attributes)
 
 
 def picture_node(camera: CameraSpec, rows: int) -> Node:
-    """Metadata of the pictures of one camera: one JPEG per chunk."""
-    codec = {
-        "name": camera.codec,
-        "configuration": {"level": camera.quality, "subsampling": camera.subsampling},
-    }
-    frame = [camera.height, camera.width, 3]
-    return _array("uint8", [rows, *frame], [1, *frame], [codec], 0, {"unit": "rgb"})
+    """Metadata of the pictures of one camera."""
+    dtype = picture_dtype(camera)
+    configuration: dict[str, Any] = {}
+    if camera.codec == JPEG:
+        configuration = {"level": camera.quality, "subsampling": camera.subsampling}
+    codecs: list[Node] = [{"name": camera.codec, "configuration": configuration}]
+    if camera.codec == DEPTH:
+        codecs = _plain_codecs(dtype)
+    inner = [group_of(camera.codec), *dtype.shape]
+    unit = {"unit": "depth" if camera.codec == DEPTH else "rgb"}
+    return _array(dtype.base.name, [rows, *dtype.shape], inner, codecs, 0, unit)
 
 
 def text_node(rows: int) -> Node:
@@ -166,6 +166,15 @@ def _fields(spec: StreamSpec, rows: int) -> dict[str, Node]:
         f"{spec.name}/{name}": numeric_node(spec.dtype[name], rows, spec.fields.get(name, {}))
         for name in spec.field_names
     }
+
+
+def _plain_codecs(dtype: np.dtype[Any]) -> list[Node]:
+    endian = {} if dtype.base.itemsize == 1 else {"configuration": {"endian": "little"}}
+    return [
+        {"name": "bytes", **endian},
+        {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+        {"name": "crc32c"},
+    ]
 
 
 def _parents(paths: Iterable[str]) -> dict[str, Node]:

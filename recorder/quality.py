@@ -12,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from recorder import checks
-from recorder.episode import CameraStream, Episode, Stream
+from recorder.camera import CameraStream
+from recorder.episode import Episode
+from recorder.numeric import Stream
 
 Level = Literal["warn", "fail"]
 Verdict = Literal["pass", "warn", "fail"]
@@ -44,6 +46,7 @@ class Thresholds:
         saturation_share: Ticks at a position limit while engaged.
         latency_p99_s: Pose arrival to command.
         identical_share: Pictures that repeat the one before while the robot moves.
+        blur: Median blur of a few pictures of a camera, 0 sharp to 1 (`checks.blur`).
         black_level: A camera whose brightest sampled grey level is below.
     """
 
@@ -61,6 +64,7 @@ class Thresholds:
     saturation_share: tuple[float | None, float | None] = (0.3, None)
     latency_p99_s: tuple[float | None, float | None] = (0.02, 0.1)
     identical_share: tuple[float | None, float | None] = (0.9, None)
+    blur: tuple[float | None, float | None] = (0.75, None)
     black_level: int = 8
 
 
@@ -338,10 +342,13 @@ class _Check:
             if not len(camera):
                 continue
             metrics = self.metrics["cameras"][name]
+            look = checks.look(camera)
             repeats = checks.identical_share(camera)
-            level = checks.brightest_sample(camera)
-            metrics |= {"identical_share": repeats, "brightest": level}
+            repeats = look.still_share if repeats is None else repeats
+            level = look.brightest
+            metrics |= {"identical_share": repeats, "brightest": level, "blur": look.blur}
             metrics["bytes_per_picture"] = float(camera.sizes.mean())
+            self.above("blurred", f"camera {name} is blurred,", look.blur, self.limits.blur)
             if moved and len(camera) > 1:
                 what = f"camera {name} shows the same picture while the robot moves, share"
                 self.above("frozen", what, repeats, self.limits.identical_share)

@@ -9,6 +9,7 @@ to `.lost/`, not deleted. Every step may be interrupted and repeated.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,15 @@ import numpy as np
 from recorder import layout
 from recorder.catalog import EPISODES, listed_episodes, record_episode
 from recorder.errors import EpisodeBusyError
+from recorder.h264 import is_key
 from recorder.journal import Event, Tail, read_events, read_tails
 from recorder.lock import LOCK_FILE, EpisodeLock
+from recorder.pictures import group_of, picture_dtype
 from recorder.schema import EVENTS, JOURNAL, SETTLED, CameraSpec, StreamSpec
 from recorder.sealing import SealedGroup, seal, settle
 from recorder.shard import (
     PARTIAL,
+    Record,
     Scan,
     ShardWriter,
     decode_rows,
@@ -193,19 +197,50 @@ class _Salvage:
 
     def camera(self, camera: CameraSpec) -> SealedGroup:
         """One camera: its record headers are the journal of its times."""
-        path, found = self._scan(f"{camera.group}/image", 4)
+        per_chunk = group_of(camera.codec)
+        array, ndim = f"{camera.group}/image", 1 + picture_dtype(camera).ndim
+        path, found = self._scan(array, ndim)
+        records, keys = list(found.records), list[int]()
+        if per_chunk > 1:
+            records, keys = self._decodable(path, found, array)
         spec = camera.times_spec()
-        stamps = np.array([r.stamps for r in found.records], dtype=spec.dtype)
-        records = [replace(record, first_row=i) for i, record in enumerate(found.records)]
+        stamps = np.array([r.stamps for r in records], dtype=spec.dtype)
         lost = found.rows - len(records)
         if lost:
             self._dropped(camera.group, lost)
         group = self.stream(spec, Tail(0, stamps), renew=lost > 0)
-        image = ShardWriter(path)
-        image.resume(records[: group.rows])
-        return SealedGroup(
-            group.name, group.rows, [*group.shards, (image, group.rows)], group.span_ns
-        )
+        image = ShardWriter(path, per_chunk)
+        records = [replace(record, first_row=i) for i, record in enumerate(records[: group.rows])]
+        image.resume(records, [k for k in keys if k < group.rows])
+        shards = [*group.shards, (image, layout.slots(group.rows, per_chunk))]
+        return SealedGroup(group.name, group.rows, shards, group.span_ns)
+
+    def _decodable(self, path: Path, found: Scan, array: str) -> tuple[list[Record], list[int]]:
+        """Records of video that can still be decoded, in a file without holes; and the key ones.
+
+        Pictures behind a hole build on what it held, up to the next key picture: their bytes are
+        put aside as well.
+        """
+        partial = path.with_name(path.name + PARTIAL)
+        kept: list[Record] = []
+        keys: list[int] = []
+        orphans: list[Record] = []
+        if not found.records:
+            return kept, keys
+        with partial.open("rb") as file:
+            decodable, expected = False, 0
+            for record in found.records:
+                key = is_key(record.payload(file))
+                decodable = key or (decodable and record.first_row == expected)
+                expected = record.first_row + 1
+                if key:
+                    keys.append(len(kept))
+                (kept if decodable else orphans).append(record)
+            if orphans:
+                self._keep_lost(array, [r.payload(file) for r in orphans])
+        if found.damaged or orphans:
+            kept = _rewritten(partial, kept)
+        return kept, keys
 
     def _scan(self, array: str, ndim: int) -> tuple[Path, Scan]:
         """Scan a shard, sealed or not, and put bytes aside that are no intact record."""
@@ -221,11 +256,24 @@ class _Salvage:
             if is_index(parts[-1]):
                 parts.pop()
             if any(parts):
-                self.lost_bytes += sum(map(len, parts))
-                lost = self.root / _LOST / f"{array.replace('/', '.')}.bin"
-                lost.parent.mkdir(exist_ok=True)
-                lost.write_bytes(b"".join(parts))
+                self._keep_lost(array, parts)
         return path, found
+
+    def _keep_lost(self, array: str, parts: Sequence[bytes]) -> None:
+        """Put bytes aside that no row can hold."""
+        data = b"".join(parts)
+        self.lost_bytes += len(data)
+        name = array.replace("/", ".")
+        lost = self.root / _LOST / f"{name}.bin"
+        lost.parent.mkdir(exist_ok=True)
+        number = 1
+        while lost.exists() and lost.read_bytes() != data:
+            number += 1
+            lost = lost.with_name(f"{name}.{number}.bin")
+        with lost.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _dropped(self, stream: str, count: int) -> None:
         data = {"stream": stream, "count": count, "reason": "damaged on disk"}
@@ -272,6 +320,20 @@ class _Salvage:
                 chunk = decode_rows(_read(file, offset, offset + nbytes), np.dtype("<i8"))
                 ends.append(int(chunk[row % self.chunk_rows]))
         return ends[0], ends[1]
+
+
+def _rewritten(partial: Path, records: Sequence[Record]) -> list[Record]:
+    """Copy records to a file of their own that takes the place of `partial`; where they are now."""
+    copy = partial.with_name(partial.name + ".copy")
+    copy.unlink(missing_ok=True)
+    writer = ShardWriter(copy)
+    with partial.open("rb") as file:
+        for record in records:
+            writer.append(record.payload(file), record.n_rows, record.stamps)
+    os.fdatasync(writer.fd)
+    writer.close()
+    writer.partial.replace(partial)
+    return list(rescan(partial).records)
 
 
 def _read(file: BinaryIO, start: int, end: int) -> bytes:

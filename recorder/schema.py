@@ -31,6 +31,13 @@ JOURNAL = "journal"
 SETTLED = ".settled"
 """The same directory while it is being removed."""
 JPEG = "imagecodecs_jpeg"
+PNG = "imagecodecs_png"
+"""Lossless colour."""
+H264 = "telecap_h264"
+"""H.264 Annex B, one access unit a picture, no B pictures, parameter sets in every key picture."""
+DEPTH = "depth16"
+"""Depth as uint16 in a plain Zarr array (`bytes`, `zstd`, `crc32c`), which every reader opens."""
+CODECS = (JPEG, PNG, H264, DEPTH)
 
 CAMERA_TIMES = np.dtype(
     [("t_ns", "<i8"), ("t_device_ns", "<i8"), ("t_receive_ns", "<i8"), ("seq", "<u8")]
@@ -122,7 +129,8 @@ class CameraSpec:
         width: Picture width [px].
         height: Picture height [px].
         rate_hz: Nominal pictures per second.
-        codec: Zarr codec of one picture; only `imagecodecs_jpeg`.
+        codec: How pictures are stored: `imagecodecs_jpeg`, `imagecodecs_png`, `telecap_h264` (even
+            sides) or `depth16`.
         quality: JPEG quality the pictures are encoded with (used again when Zarr re-encodes).
         subsampling: Chroma subsampling, `420`, `422` or `444`.
         attributes: Anything else worth keeping (eye, intrinsics, …; JSON).
@@ -140,10 +148,14 @@ class CameraSpec:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise SchemaError(f"camera name {self.name!r} must match {_NAME.pattern}")
-        if self.codec != JPEG:
-            raise SchemaError(f"camera {self.name!r}: codec {self.codec!r}, expected {JPEG!r}")
+        if self.codec not in CODECS:
+            raise SchemaError(f"camera {self.name!r}: codec {self.codec!r}, expected {CODECS}")
         if self.width < 1 or self.height < 1:
             raise SchemaError(f"camera {self.name!r}: empty picture {self.width}x{self.height}")
+        if self.codec == H264 and (self.width % 2 or self.height % 2):
+            raise SchemaError(
+                f"camera {self.name!r}: H.264 needs even sides, got {self.width}x{self.height}"
+            )
 
     @property
     def group(self) -> str:

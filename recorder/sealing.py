@@ -119,7 +119,7 @@ def _event_shards(root: Path, events: Sequence[Event]) -> list[tuple[ShardWriter
         shard.resume(())
         if events:
             shard.append(payload, len(events))
-        shards.append((shard, shard.n_chunks))
+        shards.append((shard, shard.n_records))
     return shards
 
 

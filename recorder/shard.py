@@ -4,6 +4,10 @@
 
 Headers lie in the gaps that `sharding_indexed` permits, because its index holds explicit offsets.
 A file without the index is a journal that can be scanned; with it, it is a standard shard.
+
+Video groups several records into one chunk: from the header of the key record at which decoding
+starts to the end of the chunk's last record. Such chunks may share records; what reads them walks
+the headers inside.
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import mmap
 import os
 import struct
 from array import array
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -54,6 +59,11 @@ class Record:
         """First byte after the record."""
         return self.offset + self.nbytes
 
+    def payload(self, file: BinaryIO) -> bytes:
+        """What the record holds, from the open shard."""
+        file.seek(self.offset)
+        return file.read(self.nbytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -76,6 +86,12 @@ class Scan:
     def rows(self) -> int:
         """Rows in the intact records."""
         return self.records[-1].first_row + self.records[-1].n_rows if self.records else 0
+
+    @property
+    def places(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Offset and bytes of each record's payload, `(records, 2)`."""
+        pairs = [(r.offset, r.nbytes) for r in self.records]
+        return np.array(pairs, dtype=np.uint64).reshape(-1, 2)
 
 
 def write_all(fd: int, buffers: Sequence[bytes | memoryview]) -> int:
@@ -104,13 +120,19 @@ def _write_rest(fd: int, rest: bytes) -> None:
 class ShardWriter:
     """Appends encoded chunks to `<path>.partial`; `seal` adds the index, `publish` renames.
 
+    Args:
+        path: The shard when it is published.
+        per_chunk: Records that one chunk of the index groups, from the key record before them.
+
     Attributes:
         rows: Rows written, the first row of the next record.
         dirty: Written since the last `take_dirty`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, per_chunk: int = 1) -> None:
         self.path = path
+        self._per_chunk = per_chunk
+        self._keys = array("Q")
         self.partial = path.with_name(path.name + PARTIAL)
         self.partial.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
@@ -120,29 +142,47 @@ class ShardWriter:
         self._index = array("Q")
         self._size = 0
 
-    def resume(self, records: Sequence[Record]) -> None:
-        """Continue after records found by a scan; the file is cut behind the last of them."""
+    def resume(self, records: Sequence[Record], keys: Sequence[int] = ()) -> None:
+        """Continue after records found by a scan; the file is cut behind the last of them.
+
+        Args:
+            records: Records to keep, from the first on.
+            keys: Which of them (by number) decoding can start from; for grouped records.
+        """
+        self._keys = array("Q", keys)
         self._size = records[-1].end if records else 0
         os.ftruncate(self.fd, self._size)
         self._index = array("Q", [v for r in records for v in (r.offset, r.nbytes)])
         self.rows = records[-1].first_row + records[-1].n_rows if records else 0
 
     @property
-    def n_chunks(self) -> int:
-        """Chunks written."""
+    def n_records(self) -> int:
+        """Records written."""
         return len(self._index) // 2
 
-    def place(self, chunk: int) -> tuple[int, int]:
-        """Offset and bytes of a chunk that was written."""
-        return self._index[2 * chunk], self._index[2 * chunk + 1]
+    def place(self, record: int) -> tuple[int, int]:
+        """Offset and bytes of a record's payload."""
+        return self._index[2 * record], self._index[2 * record + 1]
 
-    def append(self, payload: bytes, n_rows: int = 1, stamps: Stamps = Stamps()) -> None:  # noqa: B008
-        """Write one chunk that holds the next `n_rows` rows."""
-        head = _HEADER.pack(
-            MAGIC, self.rows, n_rows, len(payload), *stamps, google_crc32c.value(payload), 0
-        )
-        head = head[:-4] + _CRC.pack(google_crc32c.value(head[:-4]))
-        written = write_all(self.fd, (head, payload))
+    def append(
+        self,
+        payload: bytes,
+        n_rows: int = 1,
+        stamps: Stamps = Stamps(),  # noqa: B008
+        *,
+        key: bool = True,
+    ) -> None:
+        """Write one record that holds the next `n_rows` rows.
+
+        Args:
+            payload: Encoded rows.
+            n_rows: How many.
+            stamps: Times of a picture.
+            key: Decoding can start here; asked for where records are grouped.
+        """
+        written = write_all(self.fd, (_header(self.rows, n_rows, payload, stamps), payload))
+        if key and self._per_chunk > 1:
+            self._keys.append(self.n_records)
         self._index.extend((self._size + _HEADER.size, len(payload)))
         self._size += written
         self.rows += n_rows
@@ -151,7 +191,10 @@ class ShardWriter:
     def seal(self, n_chunks: int) -> None:
         """Append the index of the first `n_chunks` chunks; no chunk, no file is needed."""
         if n_chunks:
-            index = self._index[: 2 * n_chunks].tobytes()
+            places = np.frombuffer(self._index, dtype=np.uint64).reshape(-1, 2)
+            if self._per_chunk > 1:
+                places = grouped(places, self._keys, self._per_chunk)
+            index = places[:n_chunks].tobytes()
             write_all(self.fd, (index, _CRC.pack(google_crc32c.value(index))))
 
     def publish(self, n_chunks: int) -> None:
@@ -167,6 +210,54 @@ class ShardWriter:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def grouped(
+    places: np.ndarray[Any, np.dtype[np.uint64]], keys: Sequence[int], per_chunk: int
+) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Chunks of `per_chunk` records each, from their key record's header on.
+
+    Args:
+        places: Offset and bytes of each record's payload, `(records, 2)`.
+        keys: Numbers of the records decoding can start from, ascending; the first is 0.
+        per_chunk: Records of a chunk.
+
+    Returns:
+        Offset and bytes of each chunk, `(chunks, 2)`.
+    """
+    firsts = range(0, len(places), per_chunk)
+    starts = [keys[bisect_right(keys, first) - 1] for first in firsts]
+    begins = [int(places[start, 0]) - _HEADER.size for start in starts]
+    lasts = [min(first + per_chunk, len(places)) - 1 for first in firsts]
+    spans = [(b, int(places[k].sum()) - b) for b, k in zip(begins, lasts, strict=True)]
+    return np.array(spans, dtype=np.uint64).reshape(-1, 2)
+
+
+def records_in(chunk: bytes) -> Iterator[tuple[int, bytes]]:
+    """First row and payload of each record of a grouped chunk.
+
+    Raises:
+        CorruptEpisodeError: The bytes are not a run of whole records.
+    """
+    offset = 0
+    while offset < len(chunk):
+        start = offset + _HEADER.size
+        if len(chunk) < start or not chunk.startswith(MAGIC, offset):
+            raise CorruptEpisodeError("a chunk of pictures does not consist of whole records")
+        _, first, _, nbytes, *_ = _HEADER.unpack_from(chunk, offset)
+        offset = start + nbytes
+        yield first, chunk[start:offset]
+
+
+def as_records(payloads: Sequence[bytes]) -> bytes:
+    """A grouped chunk of its own: records of one row each, numbered from 0."""
+    return b"".join(_header(i, 1, p, Stamps()) + p for i, p in enumerate(payloads))
+
+
+def _header(first_row: int, n_rows: int, payload: bytes, stamps: Stamps) -> bytes:
+    crc = google_crc32c.value(payload)
+    head = _HEADER.pack(MAGIC, first_row, n_rows, len(payload), *stamps, crc, 0)[:-4]
+    return head + _CRC.pack(google_crc32c.value(head))
 
 
 def scan(path: Path) -> Scan:
@@ -239,15 +330,18 @@ class ShardReader:
     Args:
         path: The shard.
         n_chunks: Chunks its index must hold.
-        records: Read an unsealed shard by these records, not by its index.
+        places: Offset and bytes of the chunks of an unsealed shard, which has no index.
     """
 
     def __init__(
-        self, path: Path, n_chunks: int, records: tuple[Record, ...] | None = None
+        self,
+        path: Path,
+        n_chunks: int,
+        places: np.ndarray[Any, np.dtype[np.uint64]] | None = None,
     ) -> None:
         self.path = path
         self.n_chunks = n_chunks
-        self._records = records
+        self._places = places
         self._map: mmap.mmap | None = None
         self._index: np.ndarray[Any, np.dtype[np.uint64]] | None = None
 
@@ -275,9 +369,8 @@ class ShardReader:
     def _open(self) -> None:
         with self.path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if self._records is not None:
-            pairs = [(r.offset, r.nbytes) for r in self._records]
-            self._index = np.array(pairs, dtype=np.uint64).reshape(-1, 2)
+        if self._places is not None:
+            self._index = self._places
             return
         footer = self._map[-(16 * self.n_chunks + 4) :]
         index, crc = footer[:-4], footer[-4:]

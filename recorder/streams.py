@@ -11,6 +11,7 @@ import numpy as np
 from recorder.errors import SchemaError
 from recorder.journal import Journal
 from recorder.layout import shard_path, slots
+from recorder.pictures import Passed, gate_of, group_of, picture_dtype
 from recorder.schema import CHUNK_ROWS, CameraSpec, StreamSpec
 from recorder.sealing import SealedGroup
 from recorder.shard import ShardWriter, Stamps, encode_rows
@@ -25,6 +26,12 @@ def open_shards(root: Path, spec: StreamSpec) -> dict[str, ShardWriter]:
         for name in spec.field_names
         if spec.dtype[name].itemsize
     }
+
+
+def open_image(root: Path, camera: CameraSpec) -> ShardWriter:
+    """The shard of a camera's pictures."""
+    path = shard_path(root, f"{camera.group}/image", 1 + picture_dtype(camera).ndim)
+    return ShardWriter(path, group_of(camera.codec))
 
 
 class NumericWriter:
@@ -105,21 +112,30 @@ class PictureWriter:
     Attributes:
         times: Writer of the numeric arrays beside the pictures.
         image: Shard of the pictures.
+        early: Pictures left out because they build on one from before the take.
     """
 
     def __init__(self, root: Path, camera: CameraSpec) -> None:
         self.camera = camera
-        self.image = ShardWriter(shard_path(root, f"{camera.group}/image", 4))
+        self.image = open_image(root, camera)
         self.times = NumericWriter(root, camera.times_spec(), None, -1)
+        self.early = 0
+        self._gate = gate_of(camera)
         self._row = np.zeros(1, dtype=self.times.spec.dtype)
 
-    def append(self, payload: bytes, stamps: Stamps) -> None:
-        """Accept one encoded picture."""
-        self.image.append(payload, 1, stamps)
-        self._row[0] = stamps
-        self.times.append(self._row)
+    def append(self, payload: bytes, stamps: Stamps) -> Passed:
+        """Store one encoded picture, unless it is none of this camera."""
+        passed = self._gate.check(payload, stamps.seq)
+        if passed.early:
+            self.early += 1
+        elif not passed.refused:
+            self.image.append(payload, 1, stamps, key=passed.key)
+            self._row[0] = stamps
+            self.times.append(self._row)
+        return passed
 
     def sealed(self) -> SealedGroup:
         """Write the last times."""
         group = self.times.sealed()
-        return replace(group, shards=[*group.shards, (self.image, group.rows)])
+        n_chunks = slots(group.rows, group_of(self.camera.codec))
+        return replace(group, shards=[*group.shards, (self.image, n_chunks)])

@@ -17,8 +17,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import simplejpeg
-
 from recorder import layout
 from recorder.episode import Episode
 from recorder.errors import (
@@ -168,11 +166,13 @@ class EpisodeWriter:
     ) -> None:
         """Record one encoded picture.
 
-        A payload that is no JPEG of the camera's size is counted as a drop and marked.
+        A payload that is no picture of the camera, or builds on one that is missing, is counted as
+        a drop and marked. H.264 pictures before the first key picture of the take belong to what
+        came before it: they are left out, and an event says how many.
 
         Args:
             camera: Name of the camera.
-            payload: JPEG bytes, stored as they are.
+            payload: Bytes in the camera's codec, stored as they are.
             t_ns: Time of the exposure on the host clock.
             t_device_ns: The same on the camera's clock.
             t_receive_ns: Arrival at this host.
@@ -185,16 +185,17 @@ class EpisodeWriter:
         if self.failed is not None:
             self.drops[writer.camera.group] += 1
             return
-        reason = _refusal(payload, writer.camera)
-        if reason:
-            self.drop(writer.camera.group, 1, t_ns, reason=reason)
-            return
         with self._failing():
             try:
-                writer.append(payload, Stamps(t_ns, t_device_ns, t_receive_ns, seq))
+                passed = writer.append(payload, Stamps(t_ns, t_device_ns, t_receive_ns, seq))
             except OSError:
                 self.drops[writer.camera.group] += 1
                 raise
+        if passed.refused:
+            self.drop(writer.camera.group, 1, t_ns, reason=passed.refused)
+        elif writer.early and writer.image.rows == 1 and not passed.early:
+            data = {"camera": camera, "count": writer.early}
+            self.event(t_ns, "before_key_picture", data)
 
     def event(self, t_ns: int, kind: str, data: Mapping[str, Any] | None = None) -> None:
         """Record that something happened at `t_ns`."""
@@ -349,17 +350,6 @@ def _user_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _failure(path: Path, error: OSError) -> WriteFailedError:
     kind = DiskFull if error.errno in _FULL else WriteFailedError
     return kind(path, error)
-
-
-def _refusal(payload: bytes, camera: CameraSpec) -> str:
-    """Why a payload is no picture of the camera; empty when it is one."""
-    try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(payload)
-    except ValueError as error:
-        return f"not a JPEG: {error}"
-    if (width, height) != (camera.width, camera.height):
-        return f"picture of {width}x{height}, expected {camera.width}x{camera.height}"
-    return ""
 
 
 def _reserve(path: Path, nbytes: int) -> None:

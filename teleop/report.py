@@ -195,7 +195,7 @@ def _film(take: _Take) -> str:
         for t in instants:
             i = int(np.abs(times - t).argmin())
             alt = f"{camera.name} at {times[i]:.1f} s"
-            data = base64.b64encode(_thumbnail(camera.encoded(i))).decode()
+            data = base64.b64encode(_thumbnail(camera.jpeg(i))).decode()
             cells.append(f'<img alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">')
     return f'<h3>Pictures</h3><div class="film" style="--shots:{SHOTS}">{"".join(cells)}</div>'
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recorder import Episode, Policy, align
-from recorder.episode import Stream
+from recorder.numeric import Stream
 from retarget import Rig, load_rig
 from retarget.errors import RigError
 from teleop.errors import TeleopError
@@ -23,6 +23,8 @@ from teleop.samples import MEMORY
 
 TIMELINE = "host"
 FIGURE_HZ = 30.0
+STILLS = ("image/jpeg", "image/png")
+"""What the viewer decodes itself."""
 """Rate of the stick figure."""
 CURVES = {
     "joints/measured": ("state", "position"),
@@ -76,18 +78,21 @@ class Viewer:
         yield "events"
 
     def _pictures(self, name: str) -> None:
-        """Pictures as they were recorded: nothing is decoded here."""
+        """Pictures as they were recorded; video and depth become JPEG to be shown."""
         camera = self._episode.camera(name)
         rows = self._inside(camera.t_ns)
         if not len(rows):
             return
         rr = self._rr
+        still = camera.media_type in STILLS
+        encoded = camera.encoded if still else camera.jpeg
+        media_type = camera.media_type if still else "image/jpeg"
         self._columns(
             f"cameras/{name}",
             camera.t_ns[rows],
             rr.EncodedImage.columns(
-                blob=[camera.encoded(int(i)) for i in rows],
-                media_type=["image/jpeg"] * len(rows),
+                blob=[encoded(int(i)) for i in rows],
+                media_type=[media_type] * len(rows),
             ),
         )
 

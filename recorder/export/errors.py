@@ -32,6 +32,16 @@ class MissingCameraError(ExportError):
         )
 
 
+class DepthCameraError(ExportError):
+    """An asked camera gives depth, which an 8-bit video cannot hold."""
+
+    def __init__(self, episode: str, depth: Iterable[str]) -> None:
+        super().__init__(
+            f"cameras {list(depth)} of episode {episode} give depth, which this export cannot "
+            "hold; leave them out and read them from the episode"
+        )
+
+
 class MissingDataError(ExportError):
     """An episode lacks a stream, a field or rows that the export needs."""
 

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.align import Aligned, Policy, align
-from recorder.episode import Episode, Stream
-from recorder.export.errors import MissingCameraError, MissingDataError
+from recorder.episode import Episode
+from recorder.export.errors import DepthCameraError, MissingCameraError, MissingDataError
+from recorder.numeric import Stream
 from recorder.schema import CAMERAS
 
 STATE = "state"
@@ -93,16 +94,23 @@ class EpisodePlan:
 
 
 def signature(episode: Episode, cameras: Sequence[str] | None) -> Signature:
-    """Columns and pictures an episode gives; all its cameras if None.
+    """Columns and pictures an episode gives; all its colour cameras if None.
 
     Raises:
         MissingCameraError: When it has no camera of an asked name.
+        DepthCameraError: When an asked camera gives depth.
         MissingDataError: When it has no joint state.
     """
-    names = list(episode.cameras) if cameras is None else list(cameras)
+    depth = [name for name in episode.cameras if episode.camera(name).is_depth]
+    if cameras is None:
+        names = [name for name in episode.cameras if name not in depth]
+    else:
+        names = list(cameras)
     missing = [name for name in names if name not in episode.cameras]
     if missing:
         raise MissingCameraError(episode.id, missing, episode.cameras)
+    if set(names) & set(depth):
+        raise DepthCameraError(episode.id, depth)
     state = _stream(episode, STATE)
     specs = [episode.camera(name).spec for name in names]
     return Signature(

@@ -17,7 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recorder.episode import CameraStream, Episode
+from recorder.camera import CameraStream
+from recorder.episode import Episode
 from recorder.export import tables
 from recorder.export.plan import EpisodePlan, Signature
 from recorder.export.stats import PictureStats, RowStats, StatsDict, row_stats, sampled_rows

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from recorder import Dataset, Episode, RecorderError
-from recorder.episode import CameraStream
+from recorder.camera import CameraStream
 from teleop.gateway.answers import json_response, problem
 from teleop.gateway.auth import Guard
 from teleop.samples import MEMORY
@@ -57,7 +57,7 @@ class Playback:
         return await self._answer(request, lambda episode: json_response(describe(episode)))
 
     async def picture(self, request: Request) -> Response:
-        """One picture, as it was recorded."""
+        """One picture: a JPEG as it was recorded, of other codecs one to be shown."""
         camera, index = str(request.path_params["camera"]), int(request.path_params["index"])
 
         def read(episode: Episode) -> Response:
@@ -67,7 +67,7 @@ class Playback:
             if not 0 <= index < len(stream):
                 return problem(404, f"camera {camera!r} has {len(stream)} pictures")
             headers = {"Cache-Control": "private, max-age=3600"}  # a recording never changes
-            return Response(stream.encoded(index), media_type="image/jpeg", headers=headers)
+            return Response(stream.jpeg(index), media_type="image/jpeg", headers=headers)
 
         return await self._answer(request, read)
 

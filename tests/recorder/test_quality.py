@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import simplejpeg
 
 from recorder import CameraSpec, Dataset, Episode, StreamSpec, check_episode
+from recorder.checks import blur
 from recorder.quality import Thresholds
 
 HEAD = np.dtype([("t_ns", "i8"), ("seq", "u8"), ("flags", "u1"), ("pose", "f8", (7,))])
@@ -156,6 +158,12 @@ def blacken(take: Take) -> None:
     take.pictures["wrist"] = [(t, black[i % 3]) for i, (t, _) in enumerate(take.pictures["wrist"])]
 
 
+def defocus(take: Take) -> None:
+    across, down = np.meshgrid(np.arange(32), np.arange(24))
+    soft = [_jpeg(np.dstack([across * 5 + down * 3 + 2 * i] * 3)) for i in range(10)]
+    take.pictures["wrist"] = [(t, soft[i % 10]) for i, (t, _) in enumerate(take.pictures["wrist"])]
+
+
 def start_late(take: Take) -> None:
     take.pictures["wrist"] = take.pictures["wrist"][8:]
 
@@ -184,6 +192,7 @@ def lose_state(take: Take) -> None:
         (delay, "warn", {"latency"}),
         (freeze, "warn", {"frozen"}),
         (blacken, "fail", {"black"}),
+        (defocus, "warn", {"blurred"}),
         (start_late, "warn", {"start_skew", "camera_skew"}),
         (break_position, "fail", {"not_finite"}),
         (lose_state, "fail", {"empty"}),
@@ -251,3 +260,19 @@ def test_cameras_that_are_late_together_are_one_finding(tmp_path: Path) -> None:
     (finding,) = check_episode(take.record(tmp_path)).findings
     assert finding.code == "rate"
     assert finding.message.startswith("2 cameras at 29.0 Hz of 30: off by 0.0")
+
+
+def test_blur_is_told_from_sharpness_whatever_is_seen() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        picture = np.full((240, 320), 120, np.uint8)
+        for _ in range(30):
+            corner = rng.integers(0, 300, 2).tolist()
+            size = rng.integers(10, 80, 2).tolist()
+            shade = int(rng.integers(0, 255))
+            far = (corner[0] + size[0], corner[1] + size[1])
+            cv2.rectangle(picture, tuple(corner), far, shade, -1)
+        blurs = [blur(cv2.GaussianBlur(picture, (0, 0), s)) for s in (0.5, 1, 2, 4)]
+        assert blurs == sorted(blurs)
+        assert blurs[0] < 0.4 < 0.75 < blurs[-1]
+    assert blur(np.full((24, 32), 7, np.uint8)) == 0.0
