@@ -57,6 +57,8 @@ class RigCamera:
         height: Native height [px].
         eye: `left` or `right` for the operator's stereo view.
         fovy_deg: Vertical field of view [deg].
+        codec: How its pictures are recorded: `jpeg`, `png`, `h264` or `depth`.
+        depth_unit_m: What a step of a `depth` camera is [m].
     """
 
     name: str
@@ -65,6 +67,8 @@ class RigCamera:
     height: int
     eye: Literal["left", "right", ""]
     fovy_deg: float
+    codec: Literal["jpeg", "png", "h264", "depth"] = "jpeg"
+    depth_unit_m: float = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +292,16 @@ def load_rig(name: str | Path) -> Rig:
         grippers=MappingProxyType({s: _gripper(g) for s, g in file.grippers.items()}),
         reach_m=MappingProxyType({s: _reach(model, arm) for s, arm in arms.items()}),
         cameras=tuple(
-            RigCamera(c.name, m := c.mujoco_name or c.name, c.width, c.height, c.eye, fovy[m])
+            RigCamera(
+                name=c.name,
+                mujoco_name=(m := c.mujoco_name or c.name),
+                width=c.width,
+                height=c.height,
+                eye=c.eye,
+                fovy_deg=fovy[m],
+                codec=c.codec,
+                depth_unit_m=c.depth_unit_m,
+            )
             for c in file.cameras
         ),
         dropped_visuals=assembly.dropped_visuals,

@@ -137,6 +137,8 @@ class CameraSection(Section, frozen=True):
         x_axis: Image right, in the body's frame.
         y_axis: Image up, in the body's frame.
         fovy_deg: Vertical field of view of a new camera [deg].
+        codec: How its pictures are recorded.
+        depth_unit_m: What a step of a `depth` camera is [m].
     """
 
     name: str
@@ -149,6 +151,8 @@ class CameraSection(Section, frozen=True):
     x_axis: Triple = (0.0, -1.0, 0.0)
     y_axis: Triple = (0.0, 0.0, 1.0)
     fovy_deg: float = 60.0
+    codec: Literal["jpeg", "png", "h264", "depth"] = "jpeg"
+    depth_unit_m: float = 0.001
 
 
 class SceneSection(Section, frozen=True):

@@ -15,12 +15,16 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
         width: Picture width [px].
         height: Picture height [px].
         rate_hz: Pictures per second.
+        codec: How they are recorded: `jpeg`, `png` (lossless), `h264` or `depth`.
+        depth_unit_m: What a step of a `depth` camera is [m].
     """
 
     name: str
     width: int = 320
     height: int = 240
     rate_hz: int = 30
+    codec: str = "jpeg"
+    depth_unit_m: float = 0.001
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         plan: Plan file of the session; empty for none, then `task` holds for every take.
         render: Render profile, `auto`, `cpu` or `gpu`.
         cameras: Cameras to capture; empty takes those of the rig at the profile's size.
+        codec: Codec of the rig's colour cameras; empty takes what the rig says of each.
         control_rate_hz: Rate of the control grid.
         countdown_s: Seconds between asking for a take and its first row.
         clutch: `relative` or `absolute`; empty takes the rig's `[clutch] mode`.
@@ -62,6 +67,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     plan: str = ""
     render: str = "auto"
     cameras: tuple[CameraConfig, ...] = ()
+    codec: str = ""
     control_rate_hz: int = 200
     countdown_s: float = 0.0
     clutch: str = ""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recorder import CameraSpec, StreamSpec
+from recorder.schema import DEPTH, H264, JPEG, PNG
 from retarget import Rig, Status
 from teleop import samples
 from teleop.config import CameraConfig
@@ -20,6 +21,8 @@ FASTEST_HZ = 500.0
 """No stream is faster than this; what a subscription must hold is counted by it."""
 ON_CHANGE = 0.0
 SECONDS_OF_BUFFER = 8
+RECORDED = {"jpeg": JPEG, "png": PNG, "h264": H264, "depth": DEPTH}
+"""Codecs of the recorder by their names in rig files."""
 MAX_PICTURES = 256
 """The bus keeps no more messages of bytes for a reader."""
 
@@ -207,6 +210,7 @@ def camera_specs(rig: Rig, cameras: Sequence[CameraConfig]) -> list[CameraSpec]:
     specs = []
     for camera in cameras:
         attributes: dict[str, Any] = {}
+        depth = {"depth_unit_m": camera.depth_unit_m} if camera.codec == "depth" else {}
         mounted = known.get(camera.name)
         if mounted is not None:
             focal_px = 0.5 * camera.height / math.tan(math.radians(mounted.fovy_deg) / 2)
@@ -222,7 +226,8 @@ def camera_specs(rig: Rig, cameras: Sequence[CameraConfig]) -> list[CameraSpec]:
                 width=camera.width,
                 height=camera.height,
                 rate_hz=camera.rate_hz,
-                attributes=attributes,
+                codec=RECORDED[camera.codec],
+                attributes=attributes | depth,
             )
         )
     return specs

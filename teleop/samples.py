@@ -146,7 +146,7 @@ CAMERA_HEADER = np.dtype(
         ("seq", np.uint64),
         ("width", np.uint32),
         ("height", np.uint32),
-        ("codec", np.uint8),  # 1 JPEG
+        ("codec", np.uint8),  # 1 JPEG, 2 H.264, 3 PNG, 4 depth
         ("key", np.uint8),
     ]
 )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retarget import Rig
+from retarget.rig import RigCamera
 from teleop.cameras.profile import RenderProfile, detect_profile
 from teleop.config import CameraConfig, RunConfig
 from teleop.errors import TeleopError
@@ -24,6 +25,8 @@ from teleop.samples import CAMERA_HEADER
 ENTRY_POINTS = "telecap.cameras"
 MUJOCO = "mujoco"
 """The group that renders the simulated scene."""
+CODECS = ("jpeg", "png", "h264", "depth")
+"""Names of codecs in rig files."""
 ON_DEMAND = frozenset({"ceiling"})
 """Cameras that are captured only when the configuration asks for them."""
 
@@ -33,10 +36,14 @@ class CameraError(TeleopError):
 
 
 class Codec(IntEnum):
-    """How a picture is encoded; the numbers of `CAMERA_HEADER` and of `telecap.v1`."""
+    """How a picture is encoded; the numbers of `CAMERA_HEADER`; `telecap.v1` has the first two."""
 
     JPEG = 1
     H264 = 2
+    """Annex B, one access unit a picture."""
+    PNG = 3
+    DEPTH = 4
+    """uint16 with zstd, as the recorder stores it; see `recorder.pictures.encode_depth`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +127,9 @@ class CameraGroup(Protocol):
     """Cameras captured together, used by one thread.
 
     A group of devices that keep their own time also has `poll_hz`, how often `capture` is asked for
-    what has arrived, and may have `news()`, a list of `(event kind, data)` since the last call.
+    what has arrived, and may have `news()`, a list of `(event kind, data)` since the last call. One
+    that encodes video has `request_keys()`: the next picture of each camera must be decodable by
+    itself. Pictures of video are in order and none is left out between two key pictures.
 
     Attributes:
         cameras: What it captures.
@@ -168,20 +177,48 @@ def camera_plan(rig: Rig, config: RunConfig) -> tuple[CameraConfig, ...]:
     Without a choice in the configuration these are the rig's, except those in `ON_DEMAND`. Rendered
     pictures are as large as fits the render profile with the camera's own aspect; those of other
     camera groups have the size the rig file gives.
+
+    Raises:
+        CameraError: The rig names a codec that does not exist, or one its pictures cannot have.
     """
+    return tuple(_checked(camera) for camera in _planned(rig, config))
+
+
+def _planned(rig: Rig, config: RunConfig) -> tuple[CameraConfig, ...]:
     if config.cameras:
         return config.cameras
     chosen = [camera for camera in rig.cameras if camera.name not in ON_DEMAND]
     if not chosen:
         return ()
     if group_name(rig) != MUJOCO:
-        return tuple(CameraConfig(name=c.name, width=c.width, height=c.height) for c in chosen)
+        return tuple(_config(c, c.width, c.height, config) for c in chosen)
     profile = detect_profile(config.render)
     return tuple(
-        CameraConfig(name=camera.name, width=width, height=height)
+        _config(camera, width, height, config)
         for camera in chosen
         for width, height in [profile.fit(camera.width, camera.height)]
     )
+
+
+def _config(camera: RigCamera, width: int, height: int, config: RunConfig) -> CameraConfig:
+    codec = camera.codec if camera.codec == "depth" else config.codec or camera.codec
+    return CameraConfig(
+        name=camera.name,
+        width=width,
+        height=height,
+        codec=codec,
+        depth_unit_m=camera.depth_unit_m,
+    )
+
+
+def _checked(camera: CameraConfig) -> CameraConfig:
+    if camera.codec not in CODECS:
+        raise CameraError(f"camera {camera.name!r}: codec {camera.codec!r}; there are {CODECS}")
+    if camera.codec == "h264" and (camera.width % 2 or camera.height % 2):
+        raise CameraError(
+            f"camera {camera.name!r}: H.264 needs even sides, got {camera.width}x{camera.height}"
+        )
+    return camera
 
 
 def group_name(rig: Rig) -> str:
@@ -190,5 +227,10 @@ def group_name(rig: Rig) -> str:
 
 
 def message_bytes(camera: CameraConfig) -> int:
-    """Upper bound of a `camera/<name>` message: JPEG q90 of pure noise has 1.1 bytes a pixel."""
-    return CAMERA_HEADER.itemsize + 4096 + 2 * camera.width * camera.height
+    """Upper bound of a `camera/<name>` message.
+
+    JPEG q90 of pure noise has 1.1 bytes a pixel, H.264 2.3 at crf 20; PNG and zstd add little to
+    the pixels themselves.
+    """
+    a_pixel = 2.0 if camera.codec == "jpeg" else 3.1
+    return CAMERA_HEADER.itemsize + 4096 + int(a_pixel * camera.width * camera.height)

@@ -15,8 +15,10 @@ from typing import Any
 
 import msgspec
 
+from recorder.h264 import is_key
 from retarget import Rig
-from teleop.cameras.base import CameraError, Picture, SimState
+from teleop.cameras.base import CameraError, Codec, Picture, SimState
+from teleop.cameras.encoding import PictureDecoder, PictureEncoder, Pixels
 from teleop.cameras.profile import RenderProfile
 from teleop.cameras.sources import Shot, Source, SourceSection, cropped, open_source
 from teleop.config import CameraConfig
@@ -94,6 +96,9 @@ class Reader:
         self._heard_ns = time.monotonic_ns()
         self._state = "new"
         self.dropped = 0
+        self._encoder = PictureEncoder(camera)
+        self._decoder = PictureDecoder()
+        self._broken = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=camera.name, daemon=True)
         self._thread.start()
@@ -137,20 +142,73 @@ class Reader:
             t_ns, problem = stamper.stamp(shot, now_ns)
             if problem:
                 self._news.append(("camera_clock", self._named({"problem": problem})))
-            part = cropped(shot, self._crop) if self._crop else shot
-            if len(self._waiting) == KEPT:
-                self.dropped += 1
-                self._news.append(("camera_dropped", self._named({"pictures": 1})))
-            self._waiting.append(self._picture(part, t_ns, now_ns))
+            picture = self._encoded(shot, t_ns, now_ns)
+            if picture is not None:
+                self._keep(picture)
             self._heard_ns = now_ns
             if self._state != "live":
                 self._turn("live", {})
 
-    def _picture(self, shot: Shot, t_ns: int, now_ns: int) -> Picture:
+    def request_key(self) -> None:
+        """The next picture must be decodable by itself, if it is encoded here."""
+        self._encoder.request_key()
+
+    def _encoded(self, shot: Shot, t_ns: int, now_ns: int) -> Picture | None:
+        """The picture in the camera's codec; None while video has not come to a key picture."""
         camera = self.camera
+        if shot.pixels is None and shot.codec is self._encoder.codec and self._crop is None:
+            payload, key = shot.encoded, shot.codec is Codec.JPEG or _is_key(shot.encoded)
+        else:
+            pixels = shot.pixels if shot.pixels is not None else self._decoded(shot)
+            if pixels is None:
+                return None
+            if self._crop is not None:
+                pixels = cropped(pixels, self._crop)
+            payload, key = self._encoder.encode(pixels)
         return Picture(
-            camera.name, camera.width, camera.height, t_ns, shot.t_device_ns, now_ns, shot.jpeg
+            camera.name,
+            camera.width,
+            camera.height,
+            t_ns,
+            shot.t_device_ns,
+            now_ns,
+            payload,
+            codec=self._encoder.codec,
+            key=key,
         )
+
+    def _decoded(self, shot: Shot) -> Pixels | None:
+        try:
+            return self._decoder.decode(shot.encoded, shot.codec)
+        except CameraError as error:  # one bad picture is no reason to open the device again
+            log.warning("camera %s: %s", self.camera.name, error)
+            self._drop(1)
+            return None
+
+    def _keep(self, picture: Picture) -> None:
+        """Let a picture wait to be taken; when too many do, the oldest is dropped.
+
+        Video that lost a picture goes on with the next key picture, for what lies between cannot
+        be decoded.
+        """
+        if self._broken and not picture.key:
+            self._drop(1)
+            return
+        self._broken = False
+        if len(self._waiting) == KEPT:
+            lost = 1
+            if picture.codec is Codec.H264:
+                lost = len(self._waiting)
+                self._waiting.clear()
+                self._broken = not picture.key
+                self._encoder.request_key()
+            self._drop(lost + self._broken)
+        if not self._broken:
+            self._waiting.append(picture)
+
+    def _drop(self, pictures: int) -> None:
+        self.dropped += pictures
+        self._news.append(("camera_dropped", self._named({"pictures": pictures})))
 
     def _turn(self, state: str, data: dict[str, Any]) -> None:
         if state == self._state:
@@ -199,6 +257,11 @@ class DeviceCameras:
         for name in names:
             yield from self._readers[name].take()
 
+    def request_keys(self) -> None:
+        """The next picture of each camera must be decodable by itself, where encoded here."""
+        for reader in self._readers.values():
+            reader.request_key()
+
     def news(self) -> list[News]:
         """What happened to cameras since the last call."""
         now_ns = time.monotonic_ns()
@@ -208,6 +271,13 @@ class DeviceCameras:
         """End all threads."""
         for reader in self._readers.values():
             reader.close()
+
+
+def _is_key(payload: bytes) -> bool:
+    try:
+        return is_key(payload)
+    except ValueError:  # the recorder refuses it, with the reason
+        return False
 
 
 def read_sources(rig: Rig) -> dict[str, SourceSection]:

@@ -1,4 +1,4 @@
-"""Cameras of a simulated rig: renders a state of the scene and encodes it as JPEG, once."""
+"""Cameras of a simulated rig: renders a state of the scene and encodes it, once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 import mujoco
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 
 from retarget import Rig
 from teleop.cameras.base import CameraError, Picture, SimState
 from teleop.cameras.decimate import decimate_visuals
+from teleop.cameras.encoding import PictureEncoder
 from teleop.cameras.gl import open_context, renderer_name
 from teleop.cameras.profile import RenderProfile
 from teleop.config import CameraConfig
 
-JPEG_QUALITY = 90
 SPARE_GEOMS = 1000
 """Room in the scene for what is no geom of the model: tendons, skins, flexes."""
 HIDDEN_GROUP = 5
@@ -39,6 +38,8 @@ class View:
         tangents: Of the half angles to the sides and up or down; None switches culling off.
         bottom_up: Pixels as OpenGL returns them.
         picture: Pixels, first row on top.
+        depth: Depth buffer as OpenGL returns it, of a depth camera; else empty.
+        encoder: Encodes its pictures.
     """
 
     config: CameraConfig
@@ -47,6 +48,8 @@ class View:
     tangents: tuple[float, float] | None
     bottom_up: npt.NDArray[np.uint8]
     picture: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+    encoder: PictureEncoder
 
 
 class MujocoCameras:
@@ -120,20 +123,36 @@ class MujocoCameras:
         self._pose(state.qpos)
         for view in self._views.values():
             if view.config.name in names:
+                self._draw(view)
+                pixels = self._distances(view) if view.depth.size else view.picture
+                payload, key = view.encoder.encode(pixels)
                 yield Picture(
                     name=view.config.name,
                     width=view.config.width,
                     height=view.config.height,
                     t_ns=state.t_ns,
                     t_device_ns=state.t_ns,
-                    payload=_encode(self._draw(view)),
+                    payload=payload,
                     t_receive_ns=self._clock(),
+                    codec=view.encoder.codec,
+                    key=key,
                 )
+
+    def request_keys(self) -> None:
+        """The next picture of each camera must be decodable by itself."""
+        for view in self._views.values():
+            view.encoder.request_key()
 
     def render(self, name: str, state: SimState) -> npt.NDArray[np.uint8]:
         """Pixels (H, W, 3) of one camera, first row on top; for tests and reports."""
         self._pose(state.qpos)
         return self._draw(self._views[name]).copy()
+
+    def distances(self, name: str, state: SimState) -> npt.NDArray[np.uint16]:
+        """What a depth camera measures, (H, W) in its `depth_unit_m`; 0 where it sees nothing."""
+        self._pose(state.qpos)
+        self._draw(self._views[name])
+        return self._distances(self._views[name])
 
     def close(self) -> None:
         """Free the OpenGL context; closing twice is allowed."""
@@ -165,6 +184,8 @@ class MujocoCameras:
             tangents=_tangents(self._scene.camera[0], config.width / config.height),
             bottom_up=np.empty(shape, np.uint8),
             picture=np.empty(shape, np.uint8),
+            depth=np.empty(shape[:2] if config.codec == "depth" else (0, 0), np.float32),
+            encoder=PictureEncoder(config),
         )
 
     def _draw(self, view: View) -> npt.NDArray[np.uint8]:
@@ -175,9 +196,28 @@ class MujocoCameras:
         model.geom_group[:] = np.where(outside | ~self._last, HIDDEN_GROUP, self._group)
         mujoco.mjv_addGeoms(model, data, self._option, self._nothing, ALL, scene)
         mujoco.mjr_render(view.rect, scene, self._context)
-        mujoco.mjr_readPixels(view.bottom_up, None, view.rect, self._context)
+        depth = view.depth if view.depth.size else None
+        mujoco.mjr_readPixels(view.bottom_up, depth, view.rect, self._context)
         np.copyto(view.picture, view.bottom_up[::-1])
         return view.picture
+
+    def _distances(self, view: View) -> npt.NDArray[np.uint16]:
+        """Distance along the optical axis from the depth buffer of the last drawing.
+
+        MuJoCo fills it with `glReadPixels` of a standard, or reversed, projection between the near
+        and far planes of the scene's camera. With multisampling it holds one sample of each pixel,
+        up to 0.4 px from its centre.
+        """
+        near, far = (float(v) for v in self._clip_planes())
+        buffer = view.depth[::-1].astype(np.float64)
+        along_m = near * far / (far - buffer * (far - near))
+        steps = np.rint(along_m / view.config.depth_unit_m)
+        measured = (buffer < 1.0) & (steps < np.iinfo(np.uint16).max)
+        return np.where(measured, steps, 0).astype(np.uint16)
+
+    def _clip_planes(self) -> tuple[float, float]:
+        extent = self._model.stat.extent
+        return self._model.vis.map.znear * extent, self._model.vis.map.zfar * extent
 
     def _outside(self, view: View) -> npt.NDArray[np.bool_] | np.bool_:
         """Geoms whose bounding sphere misses the view; MuJoCo itself would draw them all."""
@@ -215,10 +255,3 @@ def _tangents(camera: Any, aspect: float) -> tuple[float, float] | None:
     up = max(abs(camera.frustum_top), abs(camera.frustum_bottom)) / camera.frustum_near
     side = (abs(camera.frustum_center) + camera.frustum_width) / camera.frustum_near
     return max(side, up * aspect), up
-
-
-def _encode(picture: npt.NDArray[np.uint8]) -> bytes:
-    payload: bytes = simplejpeg.encode_jpeg(
-        picture, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="420"
-    )
-    return payload

@@ -12,13 +12,15 @@ import av
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 
-from teleop.cameras.base import CameraError
+from recorder.h264 import read_access_unit
+from teleop.cameras.base import CameraError, Codec
+from teleop.cameras.encoding import Pixels
 from teleop.config import CameraConfig
 
-QUALITY = 90
 NS = 1_000_000_000
+ENCODED_FORMATS = {"mjpeg": Codec.JPEG, "h264": Codec.H264}
+"""Pixel formats in which a device encodes by itself."""
 Rgb = npt.NDArray[np.uint8]
 
 
@@ -29,8 +31,8 @@ class SourceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kind: `v4l2`, `file` or `pattern`.
         device: Of `v4l2`, e.g. `/dev/video0` or `/dev/v4l/by-id/…`.
         path: Of `file`.
-        format: Pixel format asked of the device: `mjpeg` is stored as the camera made it, others
-            are encoded here.
+        format: Pixel format asked of the device: `mjpeg` and `h264` are stored as the device made
+            them where the camera's codec is the same, others are encoded here.
         crop: Left, top, width and height of the part that is kept [px]: two eyes in one picture.
     """
 
@@ -45,15 +47,21 @@ class SourceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Shot:
     """One picture as a device gave it.
 
+    Either its pixels, or what the device itself encoded.
+
     Attributes:
         t_device_ns: Time of exposure on the device's clock [ns].
-        jpeg: The picture.
         same_clock: The device's clock is the host's monotonic clock.
+        pixels: `(height, width, 3)` uint8 RGB, or depth `(height, width)` uint16.
+        encoded: The picture in `codec`.
+        codec: How the device encoded it.
     """
 
     t_device_ns: int
-    jpeg: bytes
     same_clock: bool
+    pixels: Pixels | None = None
+    encoded: bytes = b""
+    codec: Codec = Codec.JPEG
 
 
 class Source(Protocol):
@@ -83,7 +91,7 @@ class Pattern:
             due_ns = begin_ns + number * period_ns
             self._sleep(max(0, due_ns - time.monotonic_ns()) / NS)
             rgb = draw_number(number, self._camera.width, self._camera.height)
-            yield Shot(time.monotonic_ns(), _encode(rgb), same_clock=True)
+            yield Shot(time.monotonic_ns(), same_clock=True, pixels=rgb)
             number += 1
 
 
@@ -136,7 +144,7 @@ class VideoFile:
                 rgb = frame.to_ndarray(
                     format="rgb24", width=self._camera.width, height=self._camera.height
                 )
-                yield Shot(elapsed_ns + last_ns, _encode(rgb), same_clock=False)
+                yield Shot(elapsed_ns + last_ns, same_clock=False, pixels=rgb)
             if first_ns is None:
                 raise CameraError(f"{self._path} has no pictures")
             elapsed_ns += last_ns + NS // self._camera.rate_hz
@@ -145,8 +153,7 @@ class VideoFile:
 class VideoDevice:
     """A camera of the kernel's video interface (V4L2), such as any USB webcam.
 
-    Its pictures carry the kernel's time of exposure, on the host's monotonic clock. MJPEG pictures
-    are kept as the camera made them.
+    Its pictures carry the kernel's time of exposure, on the host's monotonic clock.
 
     Args:
         device: E.g. `/dev/video0`.
@@ -164,30 +171,50 @@ class VideoDevice:
             "video_size": f"{self._camera.width}x{self._camera.height}",
             "framerate": str(self._camera.rate_hz),
         }
-        if self._format == "mjpeg":
-            for packet in _packets(self._device, "v4l2", options):
-                at_ns = round(float(packet.pts * packet.time_base) * NS)
-                yield Shot(at_ns, bytes(packet), same_clock=True)
+        codec = ENCODED_FORMATS.get(self._format)
+        if codec is None:
+            for frame in _frames(self._device, "v4l2", options):
+                at_ns = round(float(frame.pts * frame.time_base) * NS)
+                yield Shot(at_ns, same_clock=True, pixels=frame.to_ndarray(format="rgb24"))
             return
-        for frame in _frames(self._device, "v4l2", options):
-            at_ns = round(float(frame.pts * frame.time_base) * NS)
-            yield Shot(at_ns, _encode(frame.to_ndarray(format="rgb24")), same_clock=True)
+        parameters = ParameterSets()
+        for packet in _packets(self._device, "v4l2", options):
+            at_ns = round(float(packet.pts * packet.time_base) * NS)
+            data = bytes(packet)
+            if codec is Codec.H264:
+                data = parameters.complete(data)
+            yield Shot(at_ns, same_clock=True, encoded=data, codec=codec)
 
 
-def cropped(shot: Shot, crop: tuple[int, int, int, int]) -> Shot:
+class ParameterSets:
+    """Repeats a device's H.264 parameter sets before key pictures that come without them."""
+
+    def __init__(self) -> None:
+        self._known = b""
+
+    def complete(self, payload: bytes) -> bytes:
+        """The picture, decodable by itself if it is a key picture."""
+        try:
+            unit = read_access_unit(payload)
+        except ValueError:  # told, with its reason, where pictures are checked
+            return payload
+        if unit.complete:
+            self._known = unit.parameters
+        return self._known + payload if unit.key and not unit.complete else payload
+
+
+def cropped(pixels: Pixels, crop: tuple[int, int, int, int]) -> Pixels:
     """A part of a picture.
 
     Raises:
         CameraError: The part reaches beyond the picture.
     """
     left, top, width, height = crop
-    rgb = simplejpeg.decode_jpeg(shot.jpeg, colorspace="RGB")
-    if top + height > rgb.shape[0] or left + width > rgb.shape[1]:
+    if top + height > pixels.shape[0] or left + width > pixels.shape[1]:
         raise CameraError(
-            f"crop {list(crop)} reaches beyond a picture of {rgb.shape[1]} × {rgb.shape[0]}"
+            f"crop {list(crop)} reaches beyond a picture of {pixels.shape[1]} × {pixels.shape[0]}"
         )
-    part = rgb[top : top + height, left : left + width]
-    return Shot(shot.t_device_ns, _encode(np.ascontiguousarray(part)), shot.same_clock)
+    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
 
 
 def open_source(section: SourceSection, camera: CameraConfig, rig_dir: Path) -> Source:
@@ -238,10 +265,3 @@ def _frames(name: str, kind: str | None, options: dict[str, str]) -> Iterator[An
                     yield frame
     except (OSError, av.FFmpegError) as error:
         raise CameraError(f"{name}: {error}") from error
-
-
-def _encode(rgb: Rgb) -> bytes:
-    encoded: bytes = simplejpeg.encode_jpeg(
-        rgb, quality=QUALITY, colorspace="RGB", colorsubsampling="420"
-    )
-    return encoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import sys
@@ -80,6 +81,7 @@ class CameraProcess:
             for c in group.cameras
         }
         self._seq = dict.fromkeys(self._publishers, 0)
+        self._commands = bus.subscriber("recorder/command", None, depth=16)
         # devices keep their own time and are only asked often; renderers follow the grid
         poll_hz: int | None = getattr(group, "poll_hz", None)
         self._polled = poll_hz is not None
@@ -109,7 +111,14 @@ class CameraProcess:
     def _late(self) -> int:
         return self._skipped + self._grid.skipped
 
+    def _key_for_new_takes(self) -> None:
+        """A take of video begins with a key picture: let the next be one."""
+        for message in self._commands.drain():
+            if json.loads(message.data).get("op") == "start":
+                getattr(self._group, "request_keys", lambda: None)()
+
     def _serve(self, slot: int, now_ns: int, missed: int) -> None:
+        self._key_for_new_takes()
         rate_hz = self._grid.rate_hz
         due = {
             c.name for c in self._group.cameras if self._polled or is_due(slot, c.rate_hz, rate_hz)

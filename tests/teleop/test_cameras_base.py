@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retarget.rig import RigCamera
 from teleop.cameras.base import (
     CameraError,
     Codec,
@@ -67,7 +68,7 @@ def test_unknown_group_lists_what_is_installed() -> None:
 def rig(*names: str) -> Any:
     return SimpleNamespace(
         sections={},
-        cameras=[SimpleNamespace(name=n, width=960, height=600) for n in names],
+        cameras=[RigCamera(n, n, 960, 600, "", 60.0) for n in names],
     )
 
 
@@ -102,3 +103,23 @@ def test_only_rendered_pictures_follow_the_render_profile() -> None:
     devices.sections = {"camera_group": {"name": "devices"}}
     (camera,) = camera_plan(devices, config())
     assert (camera.width, camera.height) == (960, 600)
+
+
+def test_the_codec_is_the_rigs_unless_the_run_asks_for_another() -> None:
+    devices = rig()
+    devices.cameras = [
+        RigCamera("a", "a", 960, 600, "", 60.0, codec="png"),
+        RigCamera("b", "b", 960, 600, "", 60.0, codec="depth", depth_unit_m=0.0005),
+    ]
+    of_rig, asked = camera_plan(devices, config()), camera_plan(devices, config(codec="h264"))
+    assert [c.codec for c in of_rig] == ["png", "depth"]
+    assert [c.codec for c in asked] == ["h264", "depth"], "depth is no colour"
+    assert asked[1].depth_unit_m == 0.0005
+
+
+def test_a_camera_that_cannot_have_its_codec_is_refused() -> None:
+    odd = (CameraConfig(name="x", width=63, height=48, codec="h264"),)
+    with pytest.raises(CameraError, match="even sides, got 63x48"):
+        camera_plan(rig(), config(cameras=odd))
+    with pytest.raises(CameraError, match="codec 'av1'; there are"):
+        camera_plan(rig(), config(cameras=(CameraConfig(name="x", codec="av1"),)))

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from recorder import CameraSpec
+from recorder.pictures import decode_still
 from retarget import Rig, load_rig
-from teleop.cameras.base import CameraError, Picture, SimState
+from teleop.cameras.base import CameraError, Codec, Picture, SimState
 from teleop.cameras.mujoco import MujocoCameras
 from teleop.cameras.profile import PROFILES
 from teleop.config import CameraConfig
+from teleop.recording import RECORDED
 
 CAMERAS = (
     CameraConfig(name="wrist_right", width=320, height=200),
@@ -178,3 +181,36 @@ def test_states_of_another_scene_are_refused(
 ) -> None:
     with pytest.raises(CameraError, match=f"\\({model.nq},\\)"):
         list(group.capture(NAMES, state))
+
+
+def test_depth_is_the_distance_along_the_view(rig: Rig, model: mujoco.MjModel) -> None:
+    config = CameraConfig(name="head_left", width=64, height=48, codec="depth", depth_unit_m=0.0005)
+    opened = MujocoCameras(rig, [config], PROFILES["cpu"])
+    try:
+        state = home(model)
+        (picture,) = opened.capture({"head_left"}, state)
+        depth = opened.distances("head_left", state) * config.depth_unit_m
+    finally:
+        opened.close()
+    assert picture.codec is Codec.DEPTH
+    spec = CameraSpec("head_left", 64, 48, codec=RECORDED["depth"])
+    np.testing.assert_array_equal(decode_still(picture.payload, spec) * 0.0005, depth)
+    mounted = next(c for c in rig.cameras if c.name == "head_left")
+    data = mujoco.MjData(model)
+    data.qpos[:] = state.qpos
+    mujoco.mj_forward(model, data)
+    camera = data.camera(mounted.mujoco_name)
+    focal = 24 / np.tan(np.radians(mounted.fovy_deg) / 2)
+    groups = np.array([1, 1, 1, 0, 0, 0], np.uint8)
+    errors = []
+    for v in range(4, 48, 5):
+        for u in range(4, 64, 5):
+            ray = np.array([(u + 0.5 - 32) / focal, -(v + 0.5 - 24) / focal, -1.0])
+            direction = camera.xmat.reshape(3, 3) @ ray
+            hit = np.zeros(1, np.int32)
+            along = mujoco.mj_ray(model, data, camera.xpos, direction, groups, 1, -1, hit)
+            if along > 0 and depth[v, u] > 0:
+                errors.append(abs(along - depth[v, u]))
+    assert len(errors) > 50
+    assert np.median(errors) < 0.0005
+    assert np.percentile(errors, 90) < 0.05, "apart from edges"
