@@ -29,6 +29,7 @@ def run(
     token: str = "",
     tls: bool = False,
     render: Literal["auto", "cpu", "gpu"] = "auto",
+    codec: Literal["rig", "jpeg", "png", "h264"] = "rig",
     countdown_s: float = 0.0,
     clutch: Literal["rig", "relative", "absolute"] = "rig",
     pedals: Path | None = None,
@@ -47,6 +48,7 @@ def run(
         token: Token to ask for; a new one is made when empty.
         tls: Serve https (needed by headset browsers that do not use localhost).
         render: Render profile of simulated cameras.
+        codec: How colour pictures are recorded; `png` is lossless, `h264` the smallest.
         countdown_s: Seconds between asking for a take and its start.
         clutch: How hands move the arms: relative to where both were, or to where the hands are.
         pedals: TOML file with this place's pedals and button boxes, over those of the rig.
@@ -69,6 +71,7 @@ def run(
         token=token,
         tls=tls,
         render=render,
+        codec="" if codec == "rig" else codec,
         countdown_s=countdown_s,
         clutch="" if clutch == "rig" else clutch,
         pedals="" if pedals is None else str(_pedal_file(pedals)),

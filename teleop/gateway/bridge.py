@@ -11,6 +11,8 @@ import numpy as np
 
 from teleop import samples
 from teleop.bus import Bus, Subscriber
+from teleop.config import CameraConfig
+from teleop.gateway.pictures import StreamDecoder
 from teleop.gateway.topics import Heard
 
 POLL_NS = 20_000_000
@@ -25,7 +27,8 @@ class BusBridge:
     Args:
         bus: Bus of the process; its subscribers are made in the thread that reads them.
         sizes: Joints, grippers and fingers of the rig.
-        cameras: Camera names.
+        cameras: The cameras; depth is counted, operators do not see it.
+        needs_pixels: Whether any client needs a camera's pictures decoded, by name.
         qpos_dtype: Layout of `sim/qpos`, None without a simulation.
         deliver: Called in that thread with each batch.
     """
@@ -34,14 +37,24 @@ class BusBridge:
         self,
         bus: Bus,
         sizes: tuple[int, int, int],
-        cameras: Sequence[str],
+        cameras: Sequence[CameraConfig],
+        needs_pixels: Callable[[str], bool],
         qpos_dtype: np.dtype[np.void] | None,
         deliver: Callable[[Heard], None],
     ) -> None:
         state, command = samples.robot_state_dtype(*sizes), samples.command_dtype(*sizes)
         solution = samples.solution_dtype(sizes[0], sizes[2])
         self._deliver = deliver
-        self._cameras = {c: bus.subscriber(f"camera/{c}", None, depth=4) for c in cameras}
+        self._cameras = {
+            c.name: bus.subscriber(f"camera/{c.name}", None, depth=32 if c.codec == "h264" else 4)
+            for c in cameras
+        }
+        self._video = {c.name for c in cameras if c.codec == "h264"}
+        self._depth = {c.name for c in cameras if c.codec == "depth"}
+        self._decoders = {
+            c.name: StreamDecoder(lambda name=c.name: needs_pixels(name))  # type: ignore[misc]
+            for c in cameras
+        }
         self._recorder = bus.subscriber("recorder/status", None, depth=8)
         self._robot = bus.subscriber("robot/state", state, depth=64)
         self._solution = bus.subscriber("solution", solution, depth=64)
@@ -79,9 +92,15 @@ class BusBridge:
 
     def _hear_pictures(self, heard: Heard) -> None:
         for name, subscriber in self._cameras.items():
-            picture = subscriber.latest()
-            if picture is not None:
-                heard.pictures.append((name, picture))
+            if name in self._video:  # each builds on those before
+                messages = [message.data for message in subscriber.drain()]
+            else:
+                newest = subscriber.latest()
+                messages = [] if newest is None else [newest]
+            for message in messages:
+                if name not in self._depth:
+                    pixels = self._decoders[name].decode(message)
+                    heard.pictures.append((name, message, pixels))
                 _count(heard, subscriber)
 
     def _hear_rest(self, heard: Heard) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from calibration.clocks import ClockEstimator
 from teleop.gateway.meters import PictureMeter
 from teleop.gateway.outbox import Outbox
+from teleop.gateway.pictures import Offer
 from teleop.gateway.transcode import Transcoder
 from teleop.protocol import (
     Hello,
@@ -16,7 +17,6 @@ from teleop.protocol import (
     PictureDecoded,
     ServerConnection,
     ServerMessage,
-    VideoPicture,
 )
 
 PING_PERIOD_NS = 1_000_000_000
@@ -96,12 +96,12 @@ class Client:
         self.outbox.put_status(text)
         self.wake()
 
-    def post_picture(self, stream: str, picture: VideoPicture) -> None:
+    def post_picture(self, stream: str, offer: Offer) -> None:
         """Send a picture, if this client wants the stream; a newer one replaces it."""
         if stream in self.streams:
-            if not self.hello.turns and picture.turn_xyzw is not None:
-                picture = replace(picture, turn_xyzw=None)
-            self.outbox.put_picture(stream, picture)
+            if not self.hello.turns and offer.picture.turn_xyzw is not None:
+                offer = replace(offer, picture=replace(offer.picture, turn_xyzw=None))
+            self.outbox.put_picture(stream, offer)
             self.wake()
 
     def decoded(self, ack: PictureDecoded, stream_id: int | None, now_ns: int) -> None:

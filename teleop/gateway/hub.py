@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from teleop.gateway.linkreport import LinkReport
 from teleop.gateway.meters import LatencyMeter, RateMeter
 from teleop.gateway.neutral import Neutral
 from teleop.gateway.orders import Orders, refusal
-from teleop.gateway.pictures import video_picture
+from teleop.gateway.pictures import Pixels, offer_of
 from teleop.gateway.robotbody import RobotBody
 from teleop.gateway.serving import Serving
 from teleop.gateway.staterow import StateRow
@@ -325,8 +326,8 @@ class Hub:
     # ------------------------------------------------------------------- bus
     def hear(self, heard: Heard, now_ns: int) -> None:
         """Take what came from the bus."""
-        for name, message in heard.pictures:
-            self._picture(name, message)
+        for name, message, pixels in heard.pictures:
+            self._picture(name, message, pixels)
         if heard.robot is not None:
             self._robot(heard.robot, now_ns)
         if heard.recorder is not None:
@@ -352,15 +353,23 @@ class Hub:
         fault = bool(self._robot_status & RobotStatus.FAULT)
         self._feed(RobotReported(fault, at_home), now_ns)
 
-    def _picture(self, name: str, message: bytes) -> None:
+    def needs_pixels(self, camera: str) -> bool:
+        """Whether any client needs a camera's pictures decoded; asked from another thread."""
+        return any(
+            camera in client.streams and not client.outbox.passes_video
+            for client in list(self.clients)
+        )
+
+    def _picture(self, name: str, message: bytes, pixels: Pixels | None) -> None:
         stream_id = self._stream_ids.get(name)
         if stream_id is None or not any(name in client.streams for client in self.clients):
             return
-        picture = video_picture(stream_id, message)
+        offer = offer_of(stream_id, message, pixels)
         if any(client.wants_turns for client in self.clients):
-            picture = self._body.attach(picture, self._neutral.T_robot_stage)
+            picture = self._body.attach(offer.picture, self._neutral.T_robot_stage)
+            offer = replace(offer, picture=picture)
         for client in self.clients:
-            client.post_picture(name, picture)
+            client.post_picture(name, offer)
 
     # ---------------------------------------------------------------- status
     def status(self, now_ns: int) -> Status:

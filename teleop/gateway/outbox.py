@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from teleop.gateway.pictures import Offer
 from teleop.gateway.videoflow import VideoFlow
-from teleop.gateway.videolevel import H264, SOURCE, Level, LevelControl
-from teleop.protocol import VideoPicture, encode_video
+from teleop.gateway.videolevel import H264, PLAIN, SOURCE, Level, LevelControl
+from teleop.protocol import encode_video
 
+MAX_RUN = 3
+"""Pictures of video that wait for a client at most."""
 MAX_TEXTS = 256
 """A client that leaves this many messages unread is cut off rather than fed from memory."""
 
@@ -21,9 +24,59 @@ class Encode:
         fresh: The client got the one before as the camera encoded it: nothing can build on it.
     """
 
-    picture: VideoPicture
+    offer: Offer
     level: Level
     fresh: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Pictures of one stream that have not left yet: the newest, or a run of video."""
+
+    newest: Offer | None = None
+    run: deque[Offer] = field(default_factory=deque)
+    next_seq: int | None = None
+    """What can be added to the run; None before a key picture."""
+
+    def put(self, offer: Offer, *, passes_video: bool) -> int:
+        """Let a picture wait; how many others it replaces."""
+        if not (offer.is_video and passes_video):
+            self.break_run()
+            if offer.is_video and not offer.can_be_encoded:
+                return 0
+            replaced = int(self.newest is not None)
+            self.newest = offer
+            return replaced
+        replaced, self.newest = int(self.newest is not None), None
+        if offer.picture.key:
+            replaced += len(self.run)
+            self.break_run()
+        elif offer.picture.seq != self.next_seq:
+            return replaced + 1
+        elif len(self.run) >= MAX_RUN:  # too slow for this: go on with the next key picture
+            replaced += len(self.run) + 1
+            self.break_run()
+            return replaced
+        self.run.append(offer)
+        self.next_seq = (offer.picture.seq + 1) & 0xFFFFFFFF
+        return replaced
+
+    def take(self) -> Offer | None:
+        """What may be sent next."""
+        if self.run:
+            return self.run.popleft()
+        offer, self.newest = self.newest, None
+        return offer
+
+    def break_run(self) -> None:
+        """What follows cannot be decoded before the next key picture."""
+        self.run.clear()
+        self.next_seq = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits."""
+        return not self.run and self.newest is None
 
 
 @dataclass(slots=True)
@@ -37,8 +90,9 @@ class Outbox:
     control: LevelControl = field(default_factory=LevelControl)
     _texts: deque[str | bytes] = field(default_factory=deque)
     _status: str | None = None
-    _pictures: dict[str, VideoPicture] = field(default_factory=dict)
+    _pictures: dict[str, _Waiting] = field(default_factory=dict)
     _plain: set[str] = field(default_factory=set)
+    _decodes_video: bool = False
 
     def put_text(self, message: str | bytes) -> None:
         """Queue a message that must arrive."""
@@ -51,16 +105,25 @@ class Outbox:
         """Replace the status that has not left yet."""
         self._status = message
 
-    def put_picture(self, stream: str, picture: VideoPicture) -> None:
-        """Replace the picture of this stream that has not left yet."""
-        # the stream that waited longest stays first
-        self.replaced += stream in self._pictures
-        self._pictures[stream] = picture
+    def put_picture(self, stream: str, offer: Offer) -> None:
+        """Replace the picture of this stream that has not left yet.
+
+        Video as the camera encoded it is not replaced one by one: a short run of it waits, until a
+        key picture takes its place.
+        """
+        waiting = self._pictures.setdefault(stream, _Waiting())
+        self.replaced += waiting.put(offer, passes_video=self.passes_video)
 
     def understands(self, codecs: tuple[str, ...]) -> None:
         """The client decodes these codecs."""
         if "h264" in codecs:
             self.control.ladder = H264
+            self._decodes_video = True
+
+    @property
+    def passes_video(self) -> bool:
+        """Video goes to this client as the camera encoded it."""
+        return self._decodes_video and self.control.level is SOURCE
 
     def acknowledge(self, stream: str, seq: int, now_ns: int) -> int | None:
         """The client has decoded picture `seq`; when that was captured [ns], None if unknown."""
@@ -78,16 +141,22 @@ class Outbox:
     def _next_picture(self, now_ns: int) -> bytes | Encode | None:
         if self.flow.acknowledges:
             self.control.update(self.flow.delay_ns(now_ns), self.flow.distance_ns, now_ns)
-        for stream in self._pictures:
-            if not self.flow.open(stream, now_ns):
+        for stream, waiting in self._pictures.items():
+            if waiting.is_empty or not self.flow.open(stream, now_ns):
                 continue
-            picture = self._pictures.pop(stream)
-            self.flow.sent(stream, picture.seq, picture.t_capture_ns, now_ns)
-            level = self.control.level
-            if level is SOURCE:
-                self._plain.add(stream)
-                return encode_video(picture)
-            fresh = stream in self._plain
-            self._plain.discard(stream)
-            return Encode(picture, level, fresh)
+            offer = waiting.take()
+            if offer is not None:
+                # the stream that waited longest stays first
+                self._pictures[stream] = self._pictures.pop(stream)
+                return self._sent(stream, offer, now_ns)
         return None
+
+    def _sent(self, stream: str, offer: Offer, now_ns: int) -> bytes | Encode:
+        picture, level = offer.picture, self.control.level
+        self.flow.sent(stream, picture.seq, picture.t_capture_ns, now_ns)
+        if level is SOURCE and picture.payload and (self._decodes_video or not offer.is_video):
+            self._plain.add(stream)
+            return encode_video(picture)
+        fresh = stream in self._plain
+        self._plain.discard(stream)
+        return Encode(offer, PLAIN if level is SOURCE else level, fresh)

@@ -102,7 +102,7 @@ async def _write(websocket: WebSocket, client: Client, wake: asyncio.Event) -> N
 async def _encoded(client: Client, wanted: Encode) -> bytes:
     """Aside, so that poses go on being read; one picture of a client at a time."""
     encode = client.transcoder.encode
-    picture = await asyncio.to_thread(encode, wanted.picture, wanted.level, wanted.fresh)
+    picture = await asyncio.to_thread(encode, wanted.offer, wanted.level, wanted.fresh)
     return encode_video(picture)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from teleop.gateway.pictures import Pixels
+
 RecorderStatus = dict[str, Any]
 """JSON of `recorder/status`."""
 
@@ -41,7 +43,8 @@ class Heard:
     """What came from the bus since the last time.
 
     Attributes:
-        pictures: (camera, header and picture) of cameras with news, the newest of each.
+        pictures: (camera, header and picture, pixels where they were needed) of cameras with news:
+            the newest of each, of video all in order.
         recorder: `recorder/status`.
         robot: Newest row of `robot/state`.
         solution: Newest row of `solution`.
@@ -52,7 +55,7 @@ class Heard:
         counts: Messages published so far, by topic.
     """
 
-    pictures: list[tuple[str, bytes]] = field(default_factory=list)
+    pictures: list[tuple[str, bytes, Pixels | None]] = field(default_factory=list)
     recorder: RecorderStatus | None = None
     robot: Any = None
     solution: Any = None

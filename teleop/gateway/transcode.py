@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fractions
 import logging
-from typing import Any
 
-import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from recorder.h264 import Encoder
+from teleop.gateway.pictures import Offer
 from teleop.gateway.videolevel import Level
 from teleop.protocol import Codec, VideoPicture
 
@@ -20,7 +20,6 @@ RATE_HZ = 30
 KEY_EVERY = 150
 """Pictures between key pictures: a client that lost its way asks for one at once."""
 REFERENCE_PIXELS = 640 * 480
-_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"}
 
 
 class Transcoder:
@@ -30,27 +29,31 @@ class Transcoder:
     """
 
     def __init__(self) -> None:
-        self._encoders: dict[int, H264Encoder] = {}
+        self._encoders: dict[int, tuple[tuple[int, int, int], Encoder]] = {}
         self._keys: set[int] = set()
 
     def ask_key(self, stream_id: int) -> None:
         """The next picture of this stream must be decodable by itself."""
         self._keys.add(stream_id)
 
-    def encode(self, picture: VideoPicture, level: Level, fresh: bool = False) -> VideoPicture:
+    def encode(self, offer: Offer, level: Level, fresh: bool = False) -> VideoPicture:
         """The picture at this level; as it is, when it cannot be made smaller.
 
         Args:
-            picture: As the camera encoded it.
+            offer: As the camera encoded it, or its pixels.
             level: What it may cost.
             fresh: The client has not got the picture before from here: do not build on it.
         """
-        if fresh or picture.codec != Codec.JPEG:
+        picture = offer.picture
+        if fresh or not offer.can_be_encoded:
             self._encoders.pop(picture.stream_id, None)
-        if picture.codec != Codec.JPEG:
+        if not offer.can_be_encoded:
             return picture
         try:
-            rgb = shrunk(picture.payload, level.divisor)
+            if offer.pixels is not None:
+                rgb = smaller(offer.pixels, level.divisor)
+            else:
+                rgb = shrunk(picture.payload, level.divisor)
         except ValueError as error:
             log.warning("a picture of stream %d cannot be decoded: %s", picture.stream_id, error)
             return picture
@@ -67,52 +70,24 @@ class Transcoder:
         height, width = rgb.shape[:2]
         share = width * height * level.divisor**2 / REFERENCE_PIXELS
         wanted = (width, height, max(30, round(level.kbit_s * share)))
-        encoder = self._encoders.get(stream)
-        if encoder is None or encoder.shape != wanted:
-            encoder = self._encoders[stream] = H264Encoder(*wanted)
+        shape, encoder = self._encoders.get(stream, (None, None))
+        if encoder is None or shape != wanted:
+            encoder = Encoder(
+                width, height, RATE_HZ, KEY_EVERY, kbit_s=wanted[2], profile="baseline"
+            )
+            self._encoders[stream] = (wanted, encoder)
         key, payload = encoder.encode(rgb, stream in self._keys)
         self._keys.discard(stream)
         return _with(picture, Codec.H264, key, payload)
 
 
-class H264Encoder:
-    """One stream as H.264 Annex B, one access unit a picture, without delay.
-
-    Args:
-        width: [px], even.
-        height: [px], even.
-        kbit_s: Bit rate.
-    """
-
-    def __init__(self, width: int, height: int, kbit_s: int) -> None:
-        self.shape = (width, height, kbit_s)
-        context: Any = av.CodecContext.create("libx264", "w")
-        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = fractions.Fraction(1, RATE_HZ)
-        context.framerate = fractions.Fraction(RATE_HZ, 1)
-        context.bit_rate = 1000 * kbit_s
-        context.gop_size = KEY_EVERY
-        context.thread_count = 1
-        # a fifth of a second of buffer: key pictures then cannot stall a slow link
-        rate = f"vbv-maxrate={kbit_s}:vbv-bufsize={max(1, kbit_s // 5)}:repeat-headers=1:annexb=1"
-        context.options = {**_OPTIONS, "x264-params": rate}
-        self._context = context
-        self._pts = 0
-
-    def encode(self, rgb: npt.NDArray[np.uint8], key: bool) -> tuple[bool, bytes]:
-        """Whether it is a key picture, and its bytes.
-
-        Args:
-            rgb: (height, width, 3) uint8.
-            key: It must be one.
-        """
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
-        frame.pts = self._pts
-        self._pts += 1
-        frame.pict_type = av.video.frame.PictureType.I if key else av.video.frame.PictureType.NONE
-        packets = self._context.encode(frame)
-        is_key = any(packet.is_keyframe for packet in packets)
-        return is_key, b"".join(bytes(packet) for packet in packets)
+def smaller(rgb: npt.NDArray[np.uint8], divisor: int) -> npt.NDArray[np.uint8]:
+    """Pixels (height, width, 3) with both sides divided and even."""
+    height, width = (n // divisor // 2 * 2 for n in rgb.shape[:2])
+    if divisor == 1:
+        return np.ascontiguousarray(rgb[:height, :width])
+    found: npt.NDArray[np.uint8] = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+    return found
 
 
 def shrunk(jpeg: bytes, divisor: int) -> npt.NDArray[np.uint8]:

@@ -38,6 +38,8 @@ class Level:
 
 
 SOURCE = Level("source")
+PLAIN = Level("jpeg", 1, 85)
+"""In place of `SOURCE` where a client cannot decode what the camera encoded."""
 JPEG = (
     SOURCE,
     Level("jpeg", 1, 60),

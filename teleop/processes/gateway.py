@@ -81,7 +81,8 @@ class Gateway:
         self.bridge = BusBridge(
             process.bus,
             row_sizes(rig),
-            [camera.name for camera in cameras],
+            cameras,
+            self.hub.needs_pixels,
             None if self.scene is None else self.scene.dtype,
             self._deliver,
         )
@@ -224,10 +225,10 @@ def clutch_mode(rig: Rig, config: RunConfig) -> ClutchMode:
 
 
 def stream_infos(rig: Rig, cameras: list[CameraConfig]) -> list[StreamInfo]:
-    """Video streams in the order of their ids."""
+    """Video streams in the order of their ids; depth is not shown."""
     known = {camera.name: camera for camera in rig.cameras}
     infos = []
-    for index, camera in enumerate(cameras):
+    for index, camera in enumerate(c for c in cameras if c.codec != "depth"):
         mounted = known.get(camera.name)
         infos.append(
             StreamInfo(
@@ -237,7 +238,7 @@ def stream_infos(rig: Rig, cameras: list[CameraConfig]) -> list[StreamInfo]:
                 width=camera.width,
                 height=camera.height,
                 fovy_deg=0.0 if mounted is None else mounted.fovy_deg,
-                codec="jpeg",
+                codec="h264" if camera.codec == "h264" else "jpeg",
             )
         )
     return infos

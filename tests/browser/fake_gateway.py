@@ -32,6 +32,7 @@ import teleop
 from recorder import Dataset
 from recorder.catalog import EpisodeRow
 from teleop import protocol
+from teleop.gateway.pictures import Offer
 from teleop.gateway.playback import Playback
 from teleop.gateway.tls import Certificates
 from teleop.gateway.transcode import Transcoder
@@ -355,7 +356,7 @@ class FakeGateway:
                     await ws.send_bytes(protocol.encode_video(picture))
                 else:
                     coded = self._transcoders.setdefault(stream.id, Transcoder()).encode(
-                        picture, H264[1]
+                        Offer(picture), H264[1]
                     )
                     if seq:
                         await ws.send_bytes(protocol.encode_video(coded))

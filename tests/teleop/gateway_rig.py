@@ -74,7 +74,7 @@ class Rig:
         header = np.zeros(1, CAMERA_HEADER)
         header["seq"], header["t_ns"], header["codec"] = seq, seq * 1000, 1
         message = header.tobytes() + payload
-        self.hub.hear(Heard(pictures=[("head_left", message)]), time.monotonic_ns())
+        self.hub.hear(Heard(pictures=[("head_left", message, None)]), time.monotonic_ns())
 
     def ws_url(self) -> str:
         return self.url.replace("http", "ws", 1) + "/ws"

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder import Dataset
+from recorder import Dataset, check_episode
 from retarget.rigfile import find_rig
 from teleop.cameras.sources import read_number
 from teleop.config import CameraConfig
+from teleop.recording import RECORDED
 from teleop.samples import Button
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
@@ -34,21 +35,29 @@ kind = "pattern"
 [camera_group.sources.wrist_left]
 kind = "pattern"
 """
-CAMERAS = (
-    CameraConfig(name="head_left", width=320, height=240, rate_hz=30),
-    CameraConfig(name="wrist_left", width=320, height=240, rate_hz=40),
-)
+CODECS = (("jpeg", "jpeg"), ("h264", "png"))
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[Supervisor]:
+def cameras(head: str, wrist: str) -> tuple[CameraConfig, ...]:
+    return (
+        CameraConfig(name="head_left", width=320, height=240, rate_hz=30, codec=head),
+        CameraConfig(name="wrist_left", width=320, height=240, rate_hz=40, codec=wrist),
+    )
+
+
+@pytest.fixture(params=CODECS, ids="-".join)
+def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervisor]:
     shipped = find_rig("openarm")
     text = re.sub(r"\[camera_group\].*?\n(?=\[)", "", shipped.read_text(), flags=re.DOTALL)
     (tmp_path / "openarm_scene.xml").write_text((shipped.parent / "openarm_scene.xml").read_text())
     rig = tmp_path / "bench.toml"
     rig.write_text(text + SOURCES)
     config = new_config(
-        rig=str(rig), dataset=str(tmp_path / "dataset"), port=0, cameras=CAMERAS, render="cpu"
+        rig=str(rig),
+        dataset=str(tmp_path / "dataset"),
+        port=0,
+        cameras=cameras(*request.param),
+        render="cpu",
     )
     with Supervisor(config) as running:
         running.start()
@@ -68,12 +77,13 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
         await driver.press("right", Button.PRIMARY)
         await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
         await asyncio.sleep(TAKE_S / 3)
-        early_mb = resident_mb(system)
         recorder = system.children["record"].popen.pid
         os.kill(recorder, signal.SIGSTOP)
         await asyncio.sleep(STALL_S)
         os.kill(recorder, signal.SIGCONT)
-        await asyncio.sleep(max(1.0, 2 * TAKE_S / 3 - STALL_S))
+        await asyncio.sleep(1.0)  # what waited is written; the room it took is kept
+        early_mb = resident_mb(system)
+        await asyncio.sleep(max(0.0, 2 * TAKE_S / 3 - STALL_S - 1.0))
         grown_mb = resident_mb(system) - early_mb
         await driver.press("right", Button.PRIMARY)
         await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
@@ -88,6 +98,8 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
     assert np.percentile(late_ms, 99) < 20.0, "the robot does not wait for the recorder"
     for camera, rate_hz in (("head_left", 30), ("wrist_left", 40)):
         pictures = episode.camera(camera)
+        asked = next(c for c in system.config.cameras if c.name == camera)
+        assert pictures.spec.codec == RECORDED[asked.codec]
         assert len(pictures) == pytest.approx(rate_hz * episode.duration_s, rel=0.05)
         numbers = np.array([read_number(pictures[i]) for i in range(len(pictures))])
         assert (np.diff(numbers) == 1).all(), "no picture is missing, twice, or elsewhere"
@@ -97,3 +109,39 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
     if TAKE_S >= 60.0:  # before that the recorder still makes the model of its check
         assert grown_mb < 20.0, "memory stays flat"
     print(f"{episode.duration_s:.0f} s, recorder grew by {grown_mb:.1f} MB")
+
+
+async def test_a_simulated_depth_camera_is_recorded_beside_video(tmp_path: Path) -> None:
+    config = new_config(
+        rig="openarm",
+        dataset=str(tmp_path / "dataset"),
+        port=0,
+        cameras=(
+            CameraConfig(name="head_left", width=160, height=120, rate_hz=15, codec="h264"),
+            CameraConfig(name="ceiling", width=160, height=120, rate_hz=10, codec="depth"),
+        ),
+        render="cpu",
+    )
+    with Supervisor(config) as running:
+        running.start()
+        async with Driver(running.url, running.config.token) as driver:
+            await driver.engage()
+            await driver.press("right", Button.PRIMARY)
+            await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+            await asyncio.sleep(2.0)
+            welcome = driver.client.welcome
+            assert welcome is not None
+            streams = {stream.name for stream in welcome.streams}
+            await driver.press("right", Button.PRIMARY)
+            await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
+    assert streams == {"head_left"}, "depth is not shown to operators"
+    dataset = Dataset.open(tmp_path / "dataset", repair=False)
+    episode = dataset[dataset.episodes()[0].id]
+    assert not episode.attributes["drops"]
+    depth, colour = episode.camera("ceiling"), episode.camera("head_left")
+    assert depth.is_depth and depth.attributes["depth_unit_m"] == 0.001
+    assert len(depth) > 12 and len(colour) > 18
+    seen = depth[0][depth[0] > 0]
+    assert 500 < np.median(seen) < 4000, "millimetres to a table"
+    assert colour[len(colour) - 1].std() > 10
+    assert not {"black", "blurred", "empty"} & {f.code for f in check_episode(episode).findings}

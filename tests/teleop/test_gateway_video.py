@@ -9,8 +9,13 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from teleop.cameras.base import Picture as CameraPicture
+from teleop.cameras.encoding import PictureEncoder
+from teleop.cameras.sources import draw_number, read_number
+from teleop.config import CameraConfig
 from teleop.gateway.meters import PictureMeter
-from teleop.gateway.outbox import MAX_TEXTS, Encode, Outbox
+from teleop.gateway.outbox import MAX_RUN, MAX_TEXTS, Encode, Outbox
+from teleop.gateway.pictures import Offer, StreamDecoder, offer_of
 from teleop.gateway.transcode import Transcoder
 from teleop.gateway.videoflow import ACK_PATIENCE_NS, MAX_ON_WAY, VideoFlow
 from teleop.gateway.videolevel import (
@@ -43,8 +48,8 @@ def seq_of(message: object) -> int:
 
 def test_texts_go_first_and_in_order_status_and_pictures_are_replaced() -> None:
     box = Outbox()
-    box.put_picture("left", picture(1))
-    box.put_picture("left", picture(2))
+    box.put_picture("left", Offer(picture(1)))
+    box.put_picture("left", Offer(picture(2)))
     box.put_status("stale")
     box.put_status("status")
     box.put_text("a")
@@ -59,8 +64,8 @@ def test_streams_take_turns() -> None:
     box = Outbox()
     taken = []
     for seq in range(4):
-        box.put_picture("left", picture(seq, b"l"))
-        box.put_picture("right", picture(seq, b"r"))
+        box.put_picture("left", Offer(picture(seq, b"l")))
+        box.put_picture("right", Offer(picture(seq, b"r")))
         taken += [box.take(seq), box.take(seq)]
     payloads = [decode_video(message).payload for message in taken]  # type: ignore[arg-type]
     assert payloads.count(b"l") == payloads.count(b"r") == 4
@@ -68,11 +73,11 @@ def test_streams_take_turns() -> None:
 
 def test_to_a_near_client_that_acknowledges_one_picture_is_on_its_way() -> None:
     box = Outbox()
-    box.put_picture("left", picture(0))
+    box.put_picture("left", Offer(picture(0)))
     box.take(0)
     box.acknowledge("left", 0, 2 * MS)
     for seq in range(1, 50):
-        box.put_picture("left", picture(seq))
+        box.put_picture("left", Offer(picture(seq)))
         assert (box.take((2 + seq) * MS) is not None) == (seq == 1)
     box.acknowledge("left", 1, 55 * MS)
     assert seq_of(box.take(55 * MS)) == 49, "the newest, not the one that waited longest"
@@ -81,12 +86,12 @@ def test_to_a_near_client_that_acknowledges_one_picture_is_on_its_way() -> None:
 
 def test_lost_acknowledgements_do_not_stop_video_for_ever() -> None:
     box = Outbox()
-    box.put_picture("left", picture(0))
+    box.put_picture("left", Offer(picture(0)))
     box.take(0)
     box.acknowledge("left", 0, MS)
-    box.put_picture("left", picture(1))
+    box.put_picture("left", Offer(picture(1)))
     box.take(MS)
-    box.put_picture("left", picture(2))
+    box.put_picture("left", Offer(picture(2)))
     assert box.take(ACK_PATIENCE_NS) is None
     taken = box.take(ACK_PATIENCE_NS + 2 * MS)
     assert taken is not None
@@ -106,7 +111,7 @@ def test_after_a_picture_as_the_camera_made_it_the_next_builds_on_nothing() -> N
     fresh = []
     for seq, index in enumerate([0, 2, 2, 3, 0, 1]):
         box.control.index = index
-        box.put_picture("left", picture(seq))
+        box.put_picture("left", Offer(picture(seq)))
         taken = box.take(seq)
         fresh.append(taken.fresh if isinstance(taken, Encode) else None)
     assert fresh == [None, True, False, False, None, True]
@@ -223,9 +228,11 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_each_jpeg_level_is_smaller_than_the_one_before_and_still_the_picture(level: Level) -> None:
     transcoder = Transcoder()
     index = JPEG.index(level)
-    small = transcoder.encode(picture(1, jpeg(3)), level)
+    small = transcoder.encode(Offer(picture(1, jpeg(3))), level)
     before = (
-        transcoder.encode(picture(1, jpeg(3)), JPEG[index - 1]).payload if index > 1 else jpeg(3)
+        transcoder.encode(Offer(picture(1, jpeg(3))), JPEG[index - 1]).payload
+        if index > 1
+        else jpeg(3)
     )
     assert len(small.payload) < len(before)
     rgb = simplejpeg.decode_jpeg(small.payload, colorspace="RGB")
@@ -237,7 +244,7 @@ def test_each_jpeg_level_is_smaller_than_the_one_before_and_still_the_picture(le
 def test_h264_pictures_come_without_delay_at_their_bit_rate(level: Level) -> None:
     transcoder, decoder, sizes = Transcoder(), H264Decoder(), []
     for seq in range(60):
-        coded = transcoder.encode(picture(seq, jpeg(seq)), level, fresh=seq == 0)
+        coded = transcoder.encode(Offer(picture(seq, jpeg(seq))), level, fresh=seq == 0)
         assert coded.codec == Codec.H264
         assert (coded.seq, coded.t_capture_ns) == (seq, 1000 * seq)
         assert coded.key == (seq == 0)
@@ -251,15 +258,15 @@ def test_h264_pictures_come_without_delay_at_their_bit_rate(level: Level) -> Non
 
 def test_who_lost_a_picture_gets_a_key_picture_when_asked_for() -> None:
     transcoder, level = Transcoder(), H264[2]
-    coded = [transcoder.encode(picture(seq, jpeg(seq)), level) for seq in range(3)]
+    coded = [transcoder.encode(Offer(picture(seq, jpeg(seq))), level) for seq in range(3)]
     decoder = H264Decoder()
     with pytest.raises(ValueError, match="not received"):
         decoder.decode(coded[1])
     transcoder.ask_key(0)
-    again = transcoder.encode(picture(3, jpeg(3)), level)
+    again = transcoder.encode(Offer(picture(3, jpeg(3))), level)
     assert again.key
     assert psnr(decoder.decode(again), scene(3)) > 20.0
-    assert not transcoder.encode(picture(4, jpeg(4)), level).key
+    assert not transcoder.encode(Offer(picture(4, jpeg(4))), level).key
 
 
 def test_two_streams_do_not_build_on_each_other() -> None:
@@ -267,15 +274,15 @@ def test_two_streams_do_not_build_on_each_other() -> None:
     decoders = {0: H264Decoder(), 1: H264Decoder()}
     for seq in range(4):
         for stream in (0, 1):
-            coded = transcoder.encode(picture(seq, jpeg(seq + 30 * stream), stream), level)
+            coded = transcoder.encode(Offer(picture(seq, jpeg(seq + 30 * stream), stream)), level)
             rgb = decoders[stream].decode(coded)
             assert psnr(rgb, scene(seq + 30 * stream)) > 20.0
 
 
 def test_what_is_no_jpeg_is_sent_as_it_is() -> None:
     broken = picture(1, b"not a picture")
-    assert Transcoder().encode(broken, JPEG[2]) is broken
-    assert Transcoder().encode(broken, H264[2]) is broken
+    assert Transcoder().encode(Offer(broken), JPEG[2]) is broken
+    assert Transcoder().encode(Offer(broken), H264[2]) is broken
 
 
 def test_garbage_for_the_decoder_is_an_error_not_a_crash() -> None:
@@ -297,3 +304,132 @@ def test_ages_are_summed_up_by_stream_over_the_last_second() -> None:
     assert summary["left"]["age_max_ms"] == 22.0
     assert summary["right"]["rate_hz"] == 1.0
     assert meter.median_ms(9 * S) is None
+
+
+# ------------------------------------------------------------------ cameras that encode video
+
+
+class Camera:
+    """A camera that records H.264, and the messages it puts on the bus."""
+
+    def __init__(self, codec: str = "h264") -> None:
+        self.config = CameraConfig(name="left", width=W, height=H, rate_hz=30, codec=codec)
+        self._encoder = PictureEncoder(self.config)
+        self.seq = 0
+
+    def message(self) -> bytes:
+        payload, key = self._encoder.encode(draw_number(self.seq, W, H))
+        codec = self._encoder.codec
+        self.seq += 1
+        return CameraPicture("left", W, H, self.seq, 0, 0, payload, self.seq - 1, codec, key).pack()
+
+
+W, H = 320, 240
+
+
+def client_box(*codecs: str) -> Outbox:
+    box = Outbox()
+    box.understands(codecs)
+    return box
+
+
+class Viewer:
+    """A client: decodes as the native one does, and checks what it sees."""
+
+    def __init__(self, box: Outbox) -> None:
+        self.box = box
+        self.seen: list[int] = []
+        self._transcoder = Transcoder()
+        self._decoder = H264Decoder()
+
+    def look(self, now_ns: int) -> None:
+        """Take all that may be sent now; raises where it could not be decoded."""
+        while (message := self.box.take(now_ns)) is not None:
+            if isinstance(message, Encode):
+                sent = self._transcoder.encode(message.offer, message.level, message.fresh)
+            else:
+                assert isinstance(message, bytes)
+                sent = decode_video(message)
+            rgb = self._pixels(sent)
+            if rgb.shape[0] == H and self.box.control.level is SOURCE:
+                assert read_number(rgb) == sent.seq
+            self.seen.append(sent.seq)
+            self.box.acknowledge("left", sent.seq, now_ns)
+
+    def _pixels(self, sent: VideoPicture) -> np.ndarray:
+        if sent.codec == Codec.JPEG:
+            return simplejpeg.decode_jpeg(sent.payload, colorspace="RGB")
+        if sent.key:
+            self._decoder = H264Decoder()
+        return self._decoder.decode(sent)
+
+
+def test_video_passes_through_to_a_client_that_decodes_it() -> None:
+    camera, decoder = Camera(), StreamDecoder(lambda: False)
+    viewer = Viewer(client_box("jpeg", "h264"))
+    for k in range(40):
+        message = camera.message()
+        assert decoder.decode(message) is None, "nobody pays for pixels"
+        viewer.box.put_picture("left", offer_of(0, message))
+        viewer.look(k * 33 * MS)
+    assert viewer.seen == list(range(40))
+
+
+@pytest.mark.parametrize("codec", ["h264", "png"])
+def test_others_get_what_they_can_decode(codec: str) -> None:
+    camera, viewer = Camera(codec), Viewer(client_box("jpeg"))
+    decoder = StreamDecoder(lambda: not viewer.box.passes_video)
+    for k in range(25):
+        message = camera.message()
+        viewer.box.put_picture("left", offer_of(0, message, decoder.decode(message)))
+        viewer.look(k * 33 * MS)
+    assert viewer.seen == list(range(25))
+
+
+def test_a_client_that_comes_late_begins_with_a_key_picture() -> None:
+    camera, wanted = Camera(), []
+    decoder = StreamDecoder(lambda: bool(wanted))
+    viewers = [Viewer(client_box("h264")), Viewer(client_box("jpeg"))]
+    for k in range(30):
+        message = camera.message()
+        if k == 4:
+            wanted.append(True)
+        pixels = decoder.decode(message)
+        if k >= 4:
+            for viewer in viewers:
+                viewer.box.put_picture("left", offer_of(0, message, pixels))
+                viewer.look(k * 33 * MS)
+    assert [viewer.seen for viewer in viewers] == [list(range(10, 30))] * 2
+
+
+def test_a_client_that_falls_behind_goes_on_with_a_key_picture() -> None:
+    camera, viewer, waiting = Camera(), Viewer(client_box("h264")), []
+    box = viewer.box
+    for k in range(60):
+        box.put_picture("left", offer_of(0, camera.message()))
+        if not 23 <= k < 37:
+            viewer.look(k * 33 * MS)
+        waiting.append(len(box._pictures["left"].run))
+    assert max(waiting) <= MAX_RUN
+    # pictures 30 to 32 waited in vain: too many came after them
+    assert viewer.seen == [*range(23), *range(40, 60)]
+    assert box.replaced == 17
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["slow", "quick", "lost", "silent"]), min_size=20, max_size=60))
+def test_whatever_the_link_does_nothing_is_sent_that_cannot_be_decoded(course: list[str]) -> None:
+    camera, viewer = Camera(), Viewer(client_box("h264"))
+    box, decoder = viewer.box, StreamDecoder(lambda: not viewer.box.passes_video)
+    for k, turn in enumerate(course):
+        message = camera.message()
+        if turn == "lost":  # the bus overwrote it
+            continue
+        if turn == "slow":
+            box.control.index = min(box.control.index + 1, len(box.control.ladder) - 1)
+        elif turn == "quick":
+            box.control.index = 0
+        box.put_picture("left", offer_of(0, message, decoder.decode(message)))
+        if turn != "silent":
+            viewer.look(k * 33 * MS)
+    assert viewer.seen == sorted(set(viewer.seen))
