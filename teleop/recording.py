@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,6 +199,14 @@ def rig_channels(rig: Rig) -> list[Channel]:
         )
         for topic, name, dtype, rate, fields in plan
     ]
+
+
+def dropped_pictures(event: Mapping[str, Any], cameras: Container[str]) -> tuple[str, int] | None:
+    """Stream and number of pictures an event says a camera lost; None for other events."""
+    data = event.get("data", {})
+    if event["kind"] != "camera_dropped" or data.get("camera") not in cameras:
+        return None
+    return f"cameras/{data['camera']}", int(data["pictures"])
 
 
 def camera_specs(rig: Rig, cameras: Sequence[CameraConfig]) -> list[CameraSpec]:

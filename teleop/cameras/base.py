@@ -129,7 +129,9 @@ class CameraGroup(Protocol):
     A group of devices that keep their own time also has `poll_hz`, how often `capture` is asked for
     what has arrived, and may have `news()`, a list of `(event kind, data)` since the last call. One
     that encodes video has `request_keys()`: the next picture of each camera must be decodable by
-    itself. Pictures of video are in order and none is left out between two key pictures.
+    itself. Pictures of video are in order and none is left out between two key pictures. A group of
+    devices may have `about()`, what each tells of itself (serial number, …), by camera; it is
+    recorded with every take.
 
     Attributes:
         cameras: What it captures.

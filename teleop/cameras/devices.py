@@ -20,7 +20,8 @@ from retarget import Rig
 from teleop.cameras.base import CameraError, Codec, Picture, SimState
 from teleop.cameras.encoding import PictureDecoder, PictureEncoder, Pixels
 from teleop.cameras.profile import RenderProfile
-from teleop.cameras.sources import Shot, Source, SourceSection, cropped, open_source
+from teleop.cameras.shots import Shot, Source
+from teleop.cameras.sources import SourceSection, cropped, open_source
 from teleop.config import CameraConfig
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class Reader:
         self._encoder = PictureEncoder(camera)
         self._decoder = PictureDecoder()
         self._broken = False
+        self._source: Source | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=camera.name, daemon=True)
         self._thread.start()
@@ -119,6 +121,11 @@ class Reader:
             found.append(self._news.popleft())
         return found
 
+    def about(self) -> dict[str, Any]:
+        """What the device tells of itself."""
+        found: dict[str, Any] = getattr(self._source, "about", dict)()
+        return found
+
     def close(self) -> None:
         """End the thread; a device that hangs keeps it until the process ends."""
         self._stop.set()
@@ -127,7 +134,8 @@ class Reader:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._read(self._make())
+                self._source = self._make()
+                self._read(self._source)
                 self._turn("lost", {"reason": "the device gives no more pictures"})
             except CameraError as error:
                 self._turn("lost", {"reason": str(error)})
@@ -140,6 +148,8 @@ class Reader:
                 return
             now_ns = time.monotonic_ns()
             t_ns, problem = stamper.stamp(shot, now_ns)
+            if shot.missed:
+                self._drop(shot.missed)
             if problem:
                 self._news.append(("camera_clock", self._named({"problem": problem})))
             picture = self._encoded(shot, t_ns, now_ns)
@@ -242,10 +252,11 @@ class DeviceCameras:
             )
         self.cameras = tuple(cameras)
         rig_dir = rig.source.parent
+        for camera in cameras:  # what is missing is said at the start
+            open_source(sections[camera.name], camera, rig_dir)
         self._readers = {}
         for camera in cameras:
             section = sections[camera.name]
-            open_source(section, camera, rig_dir)  # what is missing is said at the start
             self._readers[camera.name] = Reader(
                 camera,
                 lambda section=section, camera=camera: open_source(section, camera, rig_dir),  # type: ignore[misc]
@@ -266,6 +277,11 @@ class DeviceCameras:
         """What happened to cameras since the last call."""
         now_ns = time.monotonic_ns()
         return [news for reader in self._readers.values() for news in reader.news(now_ns)]
+
+    def about(self) -> dict[str, dict[str, Any]]:
+        """What the devices tell of themselves, by camera."""
+        told = {name: reader.about() for name, reader in self._readers.items()}
+        return {name: about for name, about in told.items() if about}
 
     def close(self) -> None:
         """End all threads."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import av
 import msgspec
@@ -16,9 +15,10 @@ import numpy.typing as npt
 from recorder.h264 import read_access_unit
 from teleop.cameras.base import CameraError, Codec
 from teleop.cameras.encoding import Pixels
+from teleop.cameras.realsense import STREAMS, RealSense, Wish
+from teleop.cameras.shots import NS, Shot, Source
 from teleop.config import CameraConfig
 
-NS = 1_000_000_000
 ENCODED_FORMATS = {"mjpeg": Codec.JPEG, "h264": Codec.H264}
 """Pixel formats in which a device encodes by itself."""
 Rgb = npt.NDArray[np.uint8]
@@ -28,48 +28,24 @@ class SourceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of `[camera_group.sources]` in a rig file.
 
     Attributes:
-        kind: `v4l2`, `file` or `pattern`.
+        kind: `v4l2`, `realsense`, `file` or `pattern`.
         device: Of `v4l2`, e.g. `/dev/video0` or `/dev/v4l/by-id/…`.
         path: Of `file`.
         format: Pixel format asked of the device: `mjpeg` and `h264` are stored as the device made
             them where the camera's codec is the same, others are encoded here.
+        serial: Of `realsense`: serial number of the device; empty for the only one.
+        stream: Of `realsense`: `color`, `depth`, `infrared1` or `infrared2`; empty takes `depth`
+            for a depth camera, else `color`.
         crop: Left, top, width and height of the part that is kept [px]: two eyes in one picture.
     """
 
-    kind: Literal["v4l2", "file", "pattern"]
+    kind: Literal["v4l2", "realsense", "file", "pattern"]
     device: str = ""
     path: str = ""
     format: str = "mjpeg"
+    serial: str = ""
+    stream: str = ""
     crop: tuple[int, int, int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One picture as a device gave it.
-
-    Either its pixels, or what the device itself encoded.
-
-    Attributes:
-        t_device_ns: Time of exposure on the device's clock [ns].
-        same_clock: The device's clock is the host's monotonic clock.
-        pixels: `(height, width, 3)` uint8 RGB, or depth `(height, width)` uint16.
-        encoded: The picture in `codec`.
-        codec: How the device encoded it.
-    """
-
-    t_device_ns: int
-    same_clock: bool
-    pixels: Pixels | None = None
-    encoded: bytes = b""
-    codec: Codec = Codec.JPEG
-
-
-class Source(Protocol):
-    """Gives pictures one after another, waiting for each."""
-
-    def shots(self) -> Iterator[Shot]:
-        """Pictures until the device ends; raises CameraError when it fails."""
-        ...
 
 
 class Pattern:
@@ -82,6 +58,10 @@ class Pattern:
 
     def __init__(self, camera: CameraConfig, sleep: Callable[[float], None] = time.sleep) -> None:
         self._camera, self._sleep = camera, sleep
+
+    def about(self) -> dict[str, str]:
+        """That nobody saw this."""
+        return {"model": "test pattern"}
 
     def shots(self) -> Iterator[Shot]:
         """Pictures for ever."""
@@ -131,6 +111,10 @@ class VideoFile:
     def __init__(self, path: Path, camera: CameraConfig) -> None:
         self._path, self._camera = path, camera
 
+    def about(self) -> dict[str, str]:
+        """Which file it is."""
+        return {"file": self._path.name}
+
     def shots(self) -> Iterator[Shot]:
         """Pictures for ever, with the file's own times as those of the device."""
         elapsed_ns = 0
@@ -163,6 +147,13 @@ class VideoDevice:
 
     def __init__(self, device: str, pixel_format: str, camera: CameraConfig) -> None:
         self._device, self._format, self._camera = device, pixel_format, camera
+
+    def about(self) -> dict[str, str]:
+        """Where it is read, and its lasting name where the kernel gives one."""
+        links = Path("/dev/v4l/by-id")
+        here = Path(self._device).resolve()
+        names = sorted(p.name for p in links.glob("*") if p.resolve() == here)
+        return {"device": self._device, **({"serial": names[0]} if names else {})}
 
     def shots(self) -> Iterator[Shot]:
         """Pictures until the device is gone."""
@@ -235,6 +226,14 @@ def open_source(section: SourceSection, camera: CameraConfig, rig_dir: Path) -> 
             if not section.device:
                 raise CameraError(f"camera {camera.name!r}: `device` is missing, e.g. /dev/video0")
             return VideoDevice(section.device, section.format, _whole(section, camera))
+        case "realsense":
+            stream = section.stream or ("depth" if camera.codec == "depth" else "color")
+            if stream not in STREAMS or (stream == "depth") != (camera.codec == "depth"):
+                raise CameraError(
+                    f"camera {camera.name!r}: stream {stream!r} recorded as {camera.codec!r}; "
+                    f"streams are {STREAMS}, and only `depth` has codec `depth`"
+                )
+            return RealSense(Wish(section.serial, stream, _whole(section, camera)))
 
 
 def _whole(section: SourceSection, camera: CameraConfig) -> CameraConfig:

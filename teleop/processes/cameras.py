@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Collection
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,8 @@ NICE = 5  # pictures may be late, control may not
 REPORT_PERIOD_NS = 1_000_000_000
 STALE_NS = 500_000_000
 START_NS = 10_000_000_000  # patience with a simulation that has not started
+ABOUT_NS = 300_000_000
+"""After a take was asked for; by then the recorder has begun it."""
 MAX_SLEEP_NS = 100_000_000
 
 
@@ -81,6 +84,7 @@ class CameraProcess:
             for c in group.cameras
         }
         self._seq = dict.fromkeys(self._publishers, 0)
+        self._tell_about_ns: int | None = None
         self._commands = bus.subscriber("recorder/command", None, depth=16)
         # devices keep their own time and are only asked often; renderers follow the grid
         poll_hz: int | None = getattr(group, "poll_hz", None)
@@ -111,14 +115,20 @@ class CameraProcess:
     def _late(self) -> int:
         return self._skipped + self._grid.skipped
 
-    def _key_for_new_takes(self) -> None:
-        """A take of video begins with a key picture: let the next be one."""
+    def _prepare_new_takes(self, now_ns: int) -> None:
+        """A take of video begins with a key picture, and every take tells its devices."""
         for message in self._commands.drain():
             if json.loads(message.data).get("op") == "start":
                 getattr(self._group, "request_keys", lambda: None)()
+                self._tell_about_ns = now_ns + ABOUT_NS
+        if self._tell_about_ns is not None and now_ns >= self._tell_about_ns:
+            self._tell_about_ns = None
+            about: dict[str, Any] = getattr(self._group, "about", dict)()
+            if about:
+                self._process.event("camera_devices", about)
 
     def _serve(self, slot: int, now_ns: int, missed: int) -> None:
-        self._key_for_new_takes()
+        self._prepare_new_takes(now_ns)
         rate_hz = self._grid.rate_hz
         due = {
             c.name for c in self._group.cameras if self._polled or is_due(slot, c.rate_hz, rate_hz)

@@ -32,6 +32,7 @@ from teleop.qualities import clearances_of, thresholds_of
 from teleop.recording import (
     Channel,
     camera_specs,
+    dropped_pictures,
     operator_channels,
     picture_depth,
     rig_channels,
@@ -247,8 +248,16 @@ class RecordProcess:
         for subscriber in self.events:
             for message in subscriber.drain():
                 if take is not None:
-                    event = json.loads(message.data)
-                    take.writer.event(int(event["t_ns"]), event["kind"], event.get("data", {}))
+                    self._record_event(take, json.loads(message.data))
+
+    def _record_event(self, take: Take, event: dict[str, Any]) -> None:
+        t_ns, kind, data = int(event["t_ns"]), event["kind"], event.get("data", {})
+        dropped = dropped_pictures(event, self.pictures)
+        if dropped is None:
+            take.writer.event(t_ns, kind, data)
+        else:
+            take.drops += dropped[1]
+            take.writer.drop(*dropped, t_ns, "lost between the device and the bus")
 
     def _drain_operator(self, take: Take | None) -> None:
         messages = self.operator.drain()

@@ -92,6 +92,8 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
     dataset = Dataset.open(Path(system.config.dataset), repair=False)
     episode = dataset[dataset.episodes()[0].id]
     assert not episode.attributes.get("drops")
+    about = [e.data for e in episode.events if e.kind == "camera_devices"]
+    assert about == [{name: {"model": "test pattern"} for name in ("head_left", "wrist_left")}]
     for name in ("state", "sim/qpos", "session"):
         assert (np.diff(episode.stream(name)["seq"].astype(int)) == 1).all(), name
     late_ms = np.diff(episode.stream("state").t_ns) / 1e6

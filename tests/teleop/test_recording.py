@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teleop import samples
-from teleop.recording import OPERATOR_PARTS, operator_channels, split_operator
+from teleop.recording import OPERATOR_PARTS, dropped_pictures, operator_channels, split_operator
 
 PRESENCE = st.lists(st.integers(0, 31), max_size=20)
 
@@ -55,3 +55,10 @@ def test_streams_describe_the_rows_they_get() -> None:
         pose = {"pose", "grip", "joints"} & specs[name].fields.keys()
         assert all(specs[name].fields[p]["quaternion_order"] == "xyzw" for p in pose)
         assert specs[name].attributes["flags"]["EMULATED"] == samples.Tracking.EMULATED
+
+
+def test_what_a_camera_lost_counts_as_dropped_pictures_of_its_stream() -> None:
+    lost = {"t_ns": 5, "kind": "camera_dropped", "data": {"camera": "front", "pictures": 3}}
+    assert dropped_pictures(lost, {"front"}) == ("cameras/front", 3)
+    assert dropped_pictures(lost, {"wrist"}) is None
+    assert dropped_pictures({"t_ns": 5, "kind": "camera_lost"}, {"front"}) is None
