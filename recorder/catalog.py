@@ -19,8 +19,8 @@ class EpisodeRow:
     """One episode as listed.
 
     Attributes:
-        id: Name of the episode.
-        path: Its directory.
+        id: Name of the episode, or of a part of one that is split.
+        path: What opens it; a directory, except of a part.
         task: Language instruction.
         variation: How the scene was set up for it.
         operator: Who recorded it.
@@ -87,8 +87,12 @@ def read_catalog(root: Path) -> list[EpisodeRow]:
         if path.name.startswith(".") or not path.is_dir():
             continue
         line = lines.get(path.name) or _rebuild(root, path)
-        if line is not None:
-            rows.append(_row(path, line, labels.get(path.name, {})))
+        if line is None:
+            continue
+        found = labels.get(path.name, {})
+        parts = () if found.get("discarded") else found.get("parts", ())
+        names = parts or (path.name,)
+        rows += [_row(path.with_name(name), line, labels.get(name, {})) for name in names]
     return rows
 
 
@@ -123,4 +127,5 @@ def _row(path: Path, line: Mapping[str, Any], labels: Mapping[str, Any]) -> Epis
     if "trim_ns" in labels:
         start_ns, end_ns = labels["trim_ns"]
         merged["duration_s"] = (end_ns - start_ns) / 1e9
-    return EpisodeRow(**{**merged, "path": path, "quality": quality, "tags": tags})
+    names = {"path": path, "id": path.name}
+    return EpisodeRow(**{**merged, **names, "quality": quality, "tags": tags})

@@ -12,6 +12,8 @@ from recorder import edits, layout, query
 from recorder.catalog import EPISODES, EpisodeRow, read_catalog, record_episode
 from recorder.episode import Episode
 from recorder.errors import DatasetError, EpisodeNotFoundError, SchemaError
+from recorder.merge import Merged, merge
+from recorder.parts import directory_of, exists, part_name, whole_of
 from recorder.purge import Purge, plan_purge, purge
 from recorder.query import Filter
 from recorder.repair import Repaired, repair_dataset
@@ -145,7 +147,7 @@ class Dataset:
         Raises:
             SchemaError: The part is empty or not within the episode.
         """
-        found = self[episode]
+        found = self._undivided(episode)
         if not 0.0 <= start_s < end_s <= found.duration_s + 1e-6:
             raise SchemaError(
                 f"trim of {episode} from {start_s:g} to {end_s:g} s; expected a part of its "
@@ -153,6 +155,39 @@ class Dataset:
             )
         first = found.start_ns
         edits.trim(self.path, episode, first + round(start_s * 1e9), first + round(end_s * 1e9))
+
+    def split(self, episode: str, at_s: Sequence[float]) -> list[str]:
+        """Let readers see an episode as several, `NAME~1`, `NAME~2`, …; its data stay.
+
+        Args:
+            episode: Its name.
+            at_s: Seconds after its first row at which a new part begins, ascending.
+
+        Returns:
+            Names of the parts. They begin with the labels of the whole, and are labelled, trimmed,
+            discarded and exported on their own.
+
+        Raises:
+            SchemaError: A time is not within the episode, or it is split already, or a part.
+        """
+        found = self._undivided(episode)
+        if whole_of(episode) != episode:
+            raise SchemaError(f"{episode} is a part: undo the split of {whole_of(episode)} first")
+        first_ns, last_ns = found.span_ns
+        times = [found.start_ns + round(t * 1e9) for t in at_s]
+        if not times or not first_ns < min(times) or not max(times) < last_ns:
+            begin, end = ((t - found.start_ns) / 1e9 for t in (first_ns, last_ns))
+            raise SchemaError(
+                f"split of {episode} at {[float(t) for t in at_s]} s; expected times between "
+                f"{begin:.2f} and {end:.2f} s"
+            )
+        edits.split(self.path, episode, [first_ns, *times, last_ns])
+        return [part_name(episode, k + 1) for k in range(len(times) + 1)]
+
+    def merge(self, source: Path | str, *, copy: bool = False, discarded: bool = False) -> Merged:
+        """Bring the episodes of another dataset here; see `recorder.merge`."""
+        other = Dataset.open(source, repair=False)
+        return merge(self.path, other.path, copy=copy, discarded=discarded)
 
     def history(self, episode: str | None = None) -> list[edits.Edit]:
         """Everything that was done to episodes, oldest first; of one, or of all."""
@@ -187,9 +222,18 @@ class Dataset:
 
     def _episode_path(self, episode: str) -> Path:
         path = self.path / EPISODES / episode
-        if "/" in episode or not (path / layout.METADATA).exists():
+        if "/" in episode or not (directory_of(path) / layout.METADATA).exists():
             raise EpisodeNotFoundError(f"no episode {episode!r} in {self.path}")
+        if whole_of(episode) != episode and not exists(episode, edits.read_labels(self.path)):
+            raise EpisodeNotFoundError(f"no part {episode!r} in {self.path}")
         return path
+
+    def _undivided(self, episode: str) -> Episode:
+        """An episode that is not split."""
+        found = self[episode]
+        if "parts" in found.attributes and found.id == whole_of(found.id):
+            raise SchemaError(f"episode {episode} is split into {found.attributes['parts']}")
+        return found
 
     def _finished(self, attributes: Mapping[str, Any]) -> None:
         record_episode(self.path, attributes)

@@ -14,10 +14,12 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from recorder.errors import SchemaError
+from recorder.parts import add_parts
 
 LABELS_FILE = "labels.jsonl"
 OUTCOMES = ("success", "failure", "")
@@ -36,7 +38,8 @@ class Edit:
         time: When, ISO 8601.
         by: Login of who did it.
         episode: On which episode.
-        op: What: `label`, `tag`, `trim`, `discard`, `restore`, `quality`, `undo`, `purge`.
+        op: What: `label`, `tag`, `trim`, `split`, `discard`, `restore`, `quality`, `merge`,
+            `undo`, `purge`.
         values: Its arguments.
         undone: A later `undo` took it back.
     """
@@ -93,6 +96,23 @@ def trim(root: Path, episode: str, start_ns: int, end_ns: int) -> None:
     if end_ns <= start_ns:
         raise SchemaError(f"a trim ends after its start: {start_ns} to {end_ns} ns")
     record(root, episode, "trim", {"start_ns": start_ns, "end_ns": end_ns})
+
+
+def split(root: Path, episode: str, bounds_ns: Sequence[int]) -> str:
+    """Let readers see an episode as parts; its data stay. Returns the name of the edit.
+
+    Args:
+        root: The dataset.
+        episode: Its name.
+        bounds_ns: Host times at which the parts begin, and the end of the last.
+
+    Raises:
+        SchemaError: They do not ascend.
+    """
+    bounds = [int(t) for t in bounds_ns]
+    if len(bounds) < 3 or any(b <= a for a, b in pairwise(bounds)):
+        raise SchemaError(f"a split needs ascending times within the episode, got {bounds} ns")
+    return record(root, episode, "split", {"bounds_ns": bounds})
 
 
 def undo(root: Path, edit: str) -> Edit:
@@ -158,34 +178,46 @@ def set_quality(root: Path, episode: str, report: Mapping[str, Any]) -> None:
 
 
 def read_labels(root: Path) -> dict[str, dict[str, Any]]:
-    """Merged edits by episode: labels, `tags`, `trim_ns`, `discarded`, `quality`."""
+    """Merged edits by episode and part.
+
+    Labels, `tags`, `trim_ns`, `discarded`, `quality`, and `parts` of what is split.
+    """
     merged: dict[str, dict[str, Any]] = {}
     entries = read_lines(root / LABELS_FILE)
     taken_back = _undone(entries)
     for entry in entries:
-        if entry.get("edit_id") in taken_back:
-            continue
         target = merged.setdefault(entry["id"], {})
-        match entry["op"]:
-            case "label":
-                target |= {k: v for k, v in entry.items() if k in LABELS}
-            case "tag":
-                tags = {*target.get("tags", ()), *entry["add"]} - set(entry["remove"])
-                target["tags"] = sorted(tags)
-            case "trim":
-                target["trim_ns"] = [entry["start_ns"], entry["end_ns"]]
-            case "discard":
-                target["discarded"] = True
-            case "restore":
-                target["discarded"] = False
-            case "quality":
-                target["quality"] = entry["report"]
-            case _:  # an operation of a newer version: not ours to judge
-                continue
+        if entry.get("edit_id") not in taken_back:
+            _apply(entry, target)
+        elif entry["op"] == "merge":  # its episodes are as if they had not come
+            target["discarded"] = True
+    add_parts(merged)
     for target in merged.values():
+        target.pop("untagged", None)
         if target.get("outcome") == "":
             target["outcome"] = None
     return merged
+
+
+def _apply(entry: Mapping[str, Any], target: dict[str, Any]) -> None:
+    """Change the labels of one episode by one operation; those of newer versions are let be."""
+    match entry["op"]:
+        case "label":
+            target |= {k: v for k, v in entry.items() if k in LABELS}
+        case "tag":
+            tags = {*target.get("tags", ()), *entry["add"]} - set(entry["remove"])
+            untagged = {*target.get("untagged", ()), *entry["remove"]} - set(entry["add"])
+            target |= {"tags": sorted(tags), "untagged": sorted(untagged)}
+        case "trim":
+            target["trim_ns"] = [entry["start_ns"], entry["end_ns"]]
+        case "split":
+            target["split_ns"] = entry["bounds_ns"]
+        case "discard":
+            target["discarded"] = True
+        case "restore":
+            target["discarded"] = False
+        case "quality":
+            target["quality"] = entry["report"]
 
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
@@ -215,9 +247,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def record(root: Path, episode: str, op: str, values: Mapping[str, Any]) -> str:
-    """Log one operation; its name."""
-    edit_id = secrets.token_hex(4)
+def record(root: Path, episode: str, op: str, values: Mapping[str, Any], edit_id: str = "") -> str:
+    """Log one operation; its name, a new one unless it is part of an operation on several."""
+    edit_id = edit_id or secrets.token_hex(4)
     head = {
         "time": datetime.now(UTC).isoformat(),
         "id": episode,

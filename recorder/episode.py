@@ -13,6 +13,7 @@ from recorder.camera import CameraStream
 from recorder.errors import EpisodeNotFoundError, UnfinishedEpisodeError, UnknownStreamError
 from recorder.journal import Event
 from recorder.numeric import Stream, open_shard
+from recorder.parts import directory_of, exists
 from recorder.schema import CAMERAS, EVENTS, CameraSpec, State, StreamSpec
 from recorder.shard import PARTIAL, decode_rows, decode_text, scan
 
@@ -21,13 +22,13 @@ class Episode:
     """One recorded take.
 
     Args:
-        path: Directory of the episode.
+        path: Directory of the episode; with `~k` behind its name, part `k` of one that is split.
         allow_unfinished: Also open an episode that is still being recorded or was not repaired;
             it then shows only what is in chunks.
 
     Attributes:
-        id: Name of the episode.
-        path: Its directory.
+        id: Name of the episode, or of the part.
+        path: Directory of the recording.
         attributes: Its attributes, with later labels merged in.
 
     Raises:
@@ -36,8 +37,8 @@ class Episode:
     """
 
     def __init__(self, path: Path | str, *, allow_unfinished: bool = False) -> None:
-        self.path = Path(path)
-        self.id = self.path.name
+        self.id = Path(path).name
+        self.path = directory_of(Path(path))
         try:
             recorded = layout.read_root(self.path)
         except FileNotFoundError as error:
@@ -48,8 +49,10 @@ class Episode:
                 f"episode {self.id} is still being recorded or needs a repair; "
                 "open its dataset, or pass allow_unfinished=True to look at it as it is"
             )
-        labels = edits.read_labels(self.path.parent.parent).get(self.id, {})
-        self.attributes: dict[str, Any] = recorded | labels
+        labels = edits.read_labels(self.path.parent.parent)
+        if not exists(self.id, labels):
+            raise EpisodeNotFoundError(f"episode {self.path.name} has no part {self.id!r}")
+        self.attributes: dict[str, Any] = recorded | labels.get(self.id, {}) | {"id": self.id}
         self._chunk_rows: int = recorded["chunk_rows"]
         self._streams = {s["name"]: StreamSpec.from_json(s) for s in recorded["streams"]}
         self._cameras = {c["name"]: CameraSpec.from_json(c) for c in recorded["cameras"]}

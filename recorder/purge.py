@@ -11,6 +11,7 @@ from recorder import edits
 from recorder.catalog import EPISODES, EpisodeRow, read_catalog
 from recorder.errors import EpisodeNotFoundError, RecorderError
 from recorder.lock import EpisodeLock
+from recorder.parts import whole_of
 
 TRASH = ".purged-"
 """Prefix of a directory on its way out: what a crash leaves of it is no episode any more."""
@@ -46,6 +47,10 @@ def plan_purge(root: Path, episodes: Sequence[str]) -> Purge:
     """
     known = {row.id: row for row in read_catalog(root)}
     for name in episodes:
+        if whole_of(name) != name:
+            raise RecorderError(
+                f"{name} is a part of {whole_of(name)}: data go only with the whole recording"
+            )
         if name not in known:
             raise EpisodeNotFoundError(f"no episode {name!r} in {root}")
         if not known[name].discarded:

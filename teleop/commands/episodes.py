@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from recorder import Dataset
 from teleop.commands.shared import (
     DEFAULT_DATASET,
     VERDICT_COLOUR,
@@ -187,6 +188,56 @@ def trim(
         end_s: The same of the end.
     """
     open_dataset(dataset).trim(episode, start_s, end_s)
+    return 0
+
+
+def split(
+    dataset: Positional[Path],
+    episode: Positional[str],
+    at_s: Positional[tuple[float, ...]],
+) -> int:
+    """Let views and exports see an episode as several; its data stay (`undo` takes it back).
+
+    Args:
+        dataset: Dataset directory.
+        episode: Episode id.
+        at_s: Seconds after its beginning at which a new part begins.
+    """
+    for name in open_dataset(dataset).split(episode, sorted(at_s)):
+        out.print(name, markup=False)
+    return 0
+
+
+def merge(
+    dataset: Positional[Path],
+    source: Positional[tuple[Path, ...]],
+    *,
+    copy: bool = False,
+    discarded: bool = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Bring the episodes of other datasets into one, with their labels (`undo` takes it back).
+
+    Files are linked where both lie on one file system, so it costs no space.
+
+    Args:
+        dataset: Where they go; made when it is missing.
+        source: Where they come from; only read.
+        copy: Copy the files even where links would do.
+        discarded: Also discarded episodes.
+        as_json: Print one JSON object.
+    """
+    opened = Dataset.open(dataset, create=True)
+    found = [opened.merge(path, copy=copy, discarded=discarded) for path in source]
+    if as_json:
+        print(json.dumps([msgspec.to_builtins(m) for m in found]))  # noqa: T201
+        return 0
+    for path, merged in zip(source, found, strict=True):
+        by = f" (edit {merged.edit})" if merged.edit else ""
+        came, there = len(merged.episodes), len(merged.known)
+        out.print(f"{path}: {came} episodes came{by}, {there} were there", markup=False)
+        for name, reason in merged.left:
+            out.print(f"  left: {name}, {reason}", markup=False)
     return 0
 
 

@@ -36,6 +36,8 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "restore": episodes.restore,
             "tag": episodes.tag,
             "trim": episodes.trim,
+            "split": episodes.split,
+            "merge": episodes.merge,
             "history": episodes.history,
             "undo": episodes.undo,
             "purge": episodes.purge,
