@@ -15,7 +15,8 @@ from recorder.h264 import Decoder, is_key
 from recorder.numeric import Stream
 from recorder.pictures import MEDIA_TYPES, decode_still, group_of, picture_dtype
 from recorder.schema import DEPTH, H264, JPEG, CameraSpec
-from recorder.shard import PARTIAL, ShardReader, grouped, records_in, scan
+from recorder.shard import PARTIAL, grouped, records_in, scan
+from recorder.shardreader import ShardReader
 
 Array = np.ndarray[Any, Any]
 _SHOWN_QUALITY = 85

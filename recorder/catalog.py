@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder import edits, layout
+from recorder.location import is_local
 from recorder.schema import CAMERAS, EVENTS
 
 CATALOG_FILE = "catalog.jsonl"
@@ -83,8 +84,8 @@ def read_catalog(root: Path) -> list[EpisodeRow]:
     lines = {entry["id"]: entry for entry in edits.read_lines(root / CATALOG_FILE) if "id" in entry}
     labels = edits.read_labels(root)
     rows = []
-    for path in sorted((root / EPISODES).iterdir()):
-        if path.name.startswith(".") or not path.is_dir():
+    for path in sorted((root / EPISODES).iterdir(), key=lambda p: p.name):
+        if path.name.startswith(".") or (is_local(path) and not path.is_dir()):
             continue
         line = lines.get(path.name) or _rebuild(root, path)
         if line is None:
@@ -97,14 +98,15 @@ def read_catalog(root: Path) -> list[EpisodeRow]:
 
 
 def _rebuild(root: Path, path: Path) -> dict[str, Any] | None:
-    """Read an episode the catalogue lacks, and add it; None while it is not finished."""
+    """Read an episode the catalogue lacks, and add it where it can; None while not finished."""
     try:
         attributes = layout.read_root(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if attributes["state"] == "recording":
         return None
-    record_episode(root, attributes)
+    if is_local(root):
+        record_episode(root, attributes)
     return _line(attributes)
 
 

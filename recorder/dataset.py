@@ -12,6 +12,7 @@ from recorder import edits, layout, query
 from recorder.catalog import EPISODES, EpisodeRow, read_catalog, record_episode
 from recorder.episode import Episode
 from recorder.errors import DatasetError, EpisodeNotFoundError, SchemaError
+from recorder.location import as_path, is_local
 from recorder.merge import Merged, merge
 from recorder.parts import directory_of, exists, part_name, whole_of
 from recorder.purge import Purge, plan_purge, purge
@@ -41,14 +42,16 @@ class Dataset:
         """Open a dataset and finish episodes whose writer died.
 
         Args:
-            path: Its directory.
+            path: Its directory, or its URL in an object store (`s3://bucket/cube`), which is only
+                read: nothing is repaired there, and edits are refused.
             create: Make it when it is missing.
             repair: Repair unfinished episodes; those a live writer holds are left alone.
 
         Raises:
             DatasetError: When there is none, or a newer version wrote it.
         """
-        root = Path(path)
+        root = as_path(path)
+        repair, create = repair and is_local(root), create and is_local(root)
         if not (root / DATASET_FILE).exists():
             if not create:
                 raise DatasetError(f"no dataset at {root}: {DATASET_FILE} is missing")
@@ -86,6 +89,7 @@ class Dataset:
             SchemaError: When streams or attributes cannot be stored.
             DiskFull: When there is no space to start.
         """
+        edits.check_writable(self.path)
         now = wall_time or datetime.now(UTC)
         path = self.path / EPISODES / episode_name(now)
         return EpisodeWriter(path, streams, cameras, attributes or {}, now, self._finished)

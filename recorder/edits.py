@@ -18,7 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from recorder.errors import SchemaError
+from recorder.errors import DatasetError, SchemaError
+from recorder.location import is_local
 from recorder.parts import add_parts
 
 LABELS_FILE = "labels.jsonl"
@@ -220,8 +221,23 @@ def _apply(entry: Mapping[str, Any], target: dict[str, Any]) -> None:
             target["quality"] = entry["report"]
 
 
+def check_writable(root: Path) -> None:
+    """Refuse to change a dataset in an object store.
+
+    Raises:
+        DatasetError: It is one.
+    """
+    if not is_local(root):
+        raise DatasetError(f"dataset {root} lies in an object store and can only be read")
+
+
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
-    """Append one JSON line, also after a torn one, safely among several processes."""
+    """Append one JSON line, also after a torn one, safely among several processes.
+
+    Raises:
+        DatasetError: The dataset lies in an object store.
+    """
+    check_writable(path.parent)
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

@@ -12,6 +12,7 @@ from recorder import edits, layout
 from recorder.camera import CameraStream
 from recorder.errors import EpisodeNotFoundError, UnfinishedEpisodeError, UnknownStreamError
 from recorder.journal import Event
+from recorder.location import as_path
 from recorder.numeric import Stream, open_shard
 from recorder.parts import directory_of, exists
 from recorder.schema import CAMERAS, EVENTS, CameraSpec, State, StreamSpec
@@ -22,7 +23,8 @@ class Episode:
     """One recorded take.
 
     Args:
-        path: Directory of the episode; with `~k` behind its name, part `k` of one that is split.
+        path: Directory of the episode, or its URL in an object store; with `~k` behind its name,
+            part `k` of one that is split.
         allow_unfinished: Also open an episode that is still being recorded or was not repaired;
             it then shows only what is in chunks.
 
@@ -37,8 +39,9 @@ class Episode:
     """
 
     def __init__(self, path: Path | str, *, allow_unfinished: bool = False) -> None:
-        self.id = Path(path).name
-        self.path = directory_of(Path(path))
+        place = as_path(path)
+        self.id = place.name
+        self.path = directory_of(place)
         try:
             recorded = layout.read_root(self.path)
         except FileNotFoundError as error:

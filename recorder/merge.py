@@ -15,6 +15,7 @@ from pathlib import Path
 from recorder import edits, layout
 from recorder.catalog import EPISODES, read_catalog, record_episode
 from recorder.errors import DatasetError
+from recorder.location import is_local
 from recorder.parts import whole_of
 
 HIDDEN = ".merge-"
@@ -52,6 +53,9 @@ def merge(root: Path, source: Path, *, copy: bool = False, discarded: bool = Fal
         DatasetError: Both are the same dataset.
         OSError: The disk refused; what came before is whole, and a repetition goes on behind it.
     """
+    edits.check_writable(root)
+    if not is_local(source):
+        raise DatasetError(f"dataset {source} lies in an object store: copy it here first")
     if root.resolve() == source.resolve():
         raise DatasetError(f"dataset {root} cannot be merged into itself")
     for torn in (root / EPISODES).glob(f"{HIDDEN}*"):  # of a merge that was killed

@@ -11,7 +11,8 @@ import numpy as np
 from recorder import layout
 from recorder.errors import UnknownStreamError
 from recorder.schema import StreamSpec
-from recorder.shard import PARTIAL, ShardReader, decode_rows, scan
+from recorder.shard import PARTIAL, decode_rows, scan
+from recorder.shardreader import ShardReader
 
 Array = np.ndarray[Any, Any]
 
@@ -84,7 +85,7 @@ class Stream:
         if start >= stop or dtype.itemsize == 0:
             return np.zeros((max(stop - start, 0), *dtype.shape), dtype=dtype.base)
         shard = self._shards[field]
-        chunks = [decode_rows(shard.chunk(i), dtype) for i in range(first, last)]
+        chunks = [decode_rows(chunk, dtype) for chunk in shard.chunks(first, last)]
         base = first * self._chunk_rows
         return np.concatenate(chunks)[start - base : stop - base]
 

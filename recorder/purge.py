@@ -71,6 +71,7 @@ def purge(root: Path, episodes: Sequence[str]) -> Purge:
         RecorderError: As `plan_purge`, before anything is deleted.
         EpisodeBusyError: A live process holds one; those before it are gone.
     """
+    edits.check_writable(root)
     plan = plan_purge(root, episodes)
     for row in plan.rows:
         EpisodeLock(row.path).let_go()  # nobody else holds it

@@ -31,7 +31,7 @@ from recorder.errors import CorruptEpisodeError
 MAGIC = b"TELECAP1"
 _HEADER = struct.Struct("<8sQIIqqqQII")
 """Magic, first row, rows, payload bytes, four stamps, payload crc32c, crc32c of the header."""
-_CRC = struct.Struct("<I")
+CRC = struct.Struct("<I")
 PARTIAL = ".partial"
 
 
@@ -195,7 +195,7 @@ class ShardWriter:
             if self._per_chunk > 1:
                 places = grouped(places, self._keys, self._per_chunk)
             index = places[:n_chunks].tobytes()
-            write_all(self.fd, (index, _CRC.pack(google_crc32c.value(index))))
+            write_all(self.fd, (index, CRC.pack(google_crc32c.value(index))))
 
     def publish(self, n_chunks: int) -> None:
         """Give the sealed file its name in the Zarr array; it stays open, to be synced."""
@@ -257,7 +257,7 @@ def as_records(payloads: Sequence[bytes]) -> bytes:
 def _header(first_row: int, n_rows: int, payload: bytes, stamps: Stamps) -> bytes:
     crc = google_crc32c.value(payload)
     head = _HEADER.pack(MAGIC, first_row, n_rows, len(payload), *stamps, crc, 0)[:-4]
-    return head + _CRC.pack(google_crc32c.value(head))
+    return head + CRC.pack(google_crc32c.value(head))
 
 
 def scan(path: Path) -> Scan:
@@ -318,65 +318,7 @@ def _record_at(data: mmap.mmap, offset: int) -> Record | None:
 
 def is_index(data: bytes) -> bool:
     """Whether bytes behind the records are a whole shard index."""
-    return len(data) % 16 == 4 and data[-4:] == _CRC.pack(google_crc32c.value(data[:-4]))
-
-
-class ShardReader:
-    """Random access to the chunks of one shard through a memory map.
-
-    Pickles as its path; the map is opened where it is first used, so readers cross both fork and
-    spawn.
-
-    Args:
-        path: The shard.
-        n_chunks: Chunks its index must hold.
-        places: Offset and bytes of the chunks of an unsealed shard, which has no index.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        n_chunks: int,
-        places: np.ndarray[Any, np.dtype[np.uint64]] | None = None,
-    ) -> None:
-        self.path = path
-        self.n_chunks = n_chunks
-        self._places = places
-        self._map: mmap.mmap | None = None
-        self._index: np.ndarray[Any, np.dtype[np.uint64]] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_map": None, "_index": None}
-
-    def chunk(self, i: int) -> bytes:
-        """Encoded bytes of chunk `i`."""
-        if self._map is None or self._index is None:
-            self._open()
-        assert self._map is not None
-        assert self._index is not None
-        offset, nbytes = (int(v) for v in self._index[i])
-        return self._map[offset : offset + nbytes]
-
-    def sizes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Encoded bytes of each chunk."""
-        if self.n_chunks == 0:
-            return np.zeros(0, dtype=np.int64)
-        if self._index is None:
-            self._open()
-        assert self._index is not None
-        return self._index[: self.n_chunks, 1].astype(np.int64)
-
-    def _open(self) -> None:
-        with self.path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if self._places is not None:
-            self._index = self._places
-            return
-        footer = self._map[-(16 * self.n_chunks + 4) :]
-        index, crc = footer[:-4], footer[-4:]
-        if len(index) != 16 * self.n_chunks or _CRC.pack(google_crc32c.value(index)) != crc:
-            raise CorruptEpisodeError(f"{self.path}: index of {self.n_chunks} chunks is damaged")
-        self._index = np.frombuffer(index, dtype="<u8").reshape(-1, 2)
+    return len(data) % 16 == 4 and data[-4:] == CRC.pack(google_crc32c.value(data[:-4]))
 
 
 def encode_rows(column: np.ndarray[Any, Any], chunk_rows: int) -> bytes:
@@ -389,7 +331,7 @@ def encode_rows(column: np.ndarray[Any, Any], chunk_rows: int) -> bytes:
     data = column.tobytes()
     data += bytes((chunk_rows - len(column)) * (len(data) // len(column)))
     packed: bytes = zstd.compress(data, 1)
-    return packed + _CRC.pack(google_crc32c.value(packed))
+    return packed + CRC.pack(google_crc32c.value(packed))
 
 
 def decode_rows(payload: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -399,7 +341,7 @@ def decode_rows(payload: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         CorruptEpisodeError: When the checksum does not fit.
     """
     packed, crc = payload[:-4], payload[-4:]
-    if _CRC.pack(google_crc32c.value(packed)) != crc:
+    if CRC.pack(google_crc32c.value(packed)) != crc:
         raise CorruptEpisodeError("a chunk contradicts its checksum")
     data: bytes = zstd.decompress(packed)
     return np.frombuffer(data, dtype=dtype.base).reshape(-1, *dtype.shape)
@@ -408,17 +350,17 @@ def decode_rows(payload: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 def encode_text(texts: Sequence[str]) -> bytes:
     """One chunk of a text column: `vlen-utf8` (count, then length and bytes each), zstd, crc32c."""
     items = [t.encode() for t in texts]
-    data = _CRC.pack(len(items)) + b"".join(_CRC.pack(len(b)) + b for b in items)
+    data = CRC.pack(len(items)) + b"".join(CRC.pack(len(b)) + b for b in items)
     packed: bytes = zstd.compress(data, 1)
-    return packed + _CRC.pack(google_crc32c.value(packed))
+    return packed + CRC.pack(google_crc32c.value(packed))
 
 
 def decode_text(payload: bytes) -> list[str]:
     """What `encode_text` wrote."""
     data: bytes = zstd.decompress(payload[:-4])
     texts, offset = [], 4
-    for _ in range(_CRC.unpack_from(data)[0]):
-        (n,) = _CRC.unpack_from(data, offset)
+    for _ in range(CRC.unpack_from(data)[0]):
+        (n,) = CRC.unpack_from(data, offset)
         texts.append(data[offset + 4 : offset + 4 + n].decode())
         offset += 4 + n
     return texts

@@ -20,6 +20,7 @@ from recorder.catalog import EpisodeRow
 from recorder.checks import pauses
 from recorder.episode import Episode
 from recorder.errors import RecorderError, UnknownStreamError
+from recorder.location import as_path
 from recorder.schema import CAMERAS
 
 Array = np.ndarray[Any, Any]
@@ -89,7 +90,7 @@ class Windows:
             raise RecorderError("no window: name at least one input")
         self.fps = fps
         self.windows = dict(windows)
-        self.paths = [Path(e.path if isinstance(e, EpisodeRow) else e) for e in episodes]
+        self.paths = [as_path(e.path if isinstance(e, EpisodeRow) else e) for e in episodes]
         self._policies = _policies(self.windows)
         self._kept: OrderedDict[int, _Open] = OrderedDict()
         usable = [np.flatnonzero(self._open(k).usable) for k in range(len(self.paths))]

@@ -4,7 +4,7 @@
 set -eu
 venv=$1
 echo "Installing the development tools into $venv …"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,robots,bench,query,view,realsense]'
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,robots,bench,query,remote,view,realsense]'
 
 if ! command -v chromium >/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
