@@ -4,13 +4,15 @@ usage: python -m bench.read [--seconds 30] [--samples 300]
 
 A sample is one picture of each of three cameras (640 × 480) and the next 50 joint rows of a 30 Hz
 grid, at a random instant; one core, warm cache. zarr-python reads the very files this project
-wrote.
+wrote, LeRobot an export of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ import numpy as np
 
 from bench import takes
 from recorder import Dataset, Episode, Window
+from recorder.export.lerobot import export_lerobot
+from recorder.schema import H264, JPEG
 
 ACTIONS = 50
 HEADING = """| reader | samples/s | pictures/s | MB on disk |
@@ -34,12 +38,15 @@ def main() -> int:
     args = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
-        episode = record(Path(folder), args.seconds)
+        episode = record(Path(folder) / "jpeg", args.seconds, JPEG)
+        video = record(Path(folder) / "h264", args.seconds, H264)
         readers: dict[str, Callable[[], tuple[Read, float]]] = {
             "telecap, `Windows`": lambda: ours(episode),
+            "telecap, `Windows`, H.264": lambda: ours(video),
             "zarr-python, the same files": lambda: zarr_python(episode),
             "h5py, raw pictures": lambda: hdf5(Path(folder), episode),
         }
+        peer = os.environ.get("TELECAP_LEROBOT_PYTHON")
         print(HEADING)
         for name, make in readers.items():
             try:
@@ -49,19 +56,39 @@ def main() -> int:
                 continue
             rate = measure(read, len(episode.camera("front")), args.samples)
             print(f"| {name} | {rate:.0f} | {3 * rate:.0f} | {size_mb:.0f} |")
+        if peer:
+            print(lerobot(peer, Path(folder) / "lerobot", episode, args.samples))
+        else:
+            print("not measured: LeRobot: set TELECAP_LEROBOT_PYTHON to a Python that has it")
     return 0
 
 
-def record(folder: Path, seconds: float) -> Episode:
+def lerobot(python: str, folder: Path, episode: Episode, samples: int) -> str:
+    """The same take exported to LeRobot, read by LeRobot in an interpreter that has it."""
+    export_lerobot([episode], folder, fps=takes.CAMERA_HZ, action="measured")
+    script = Path(__file__).with_name("lerobot_script.py")
+    command = [python, str(script), str(folder), str(samples), str(ACTIONS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"not measured: LeRobot: {done.stderr.strip().splitlines()[-1]}"
+    found = json.loads(done.stdout.splitlines()[-1])
+    name = f"LeRobot {found['version']}, {found['backend']}"
+    rate, mb = found["rate"], size_mb(folder)
+    return f"| {name} | {rate:.0f} | {3 * rate:.0f} | {mb:.0f} |"
+
+
+def record(folder: Path, seconds: float, codec: str) -> Episode:
     """A take, written by this project."""
-    writer = Dataset.open(folder / "dataset", create=True).begin(takes.STREAMS, takes.CAMERAS, {})
+    writer = Dataset.open(folder, create=True).begin(
+        takes.STREAMS, takes.cameras(codec), {"task": "bench"}
+    )
     begin_ns = 1_000_000_000
     writer.append("state", takes.state_rows(0, int(seconds * takes.STATE_HZ), begin_ns))
     writer.append("poses", takes.pose_rows(0, int(seconds * takes.POSE_HZ), begin_ns))
     for k in range(int(seconds * takes.CAMERA_HZ)):
         t_ns = begin_ns + k * 1_000_000_000 // takes.CAMERA_HZ
         for camera in takes.NAMES:
-            payload = takes.jpegs()[k % takes.DISTINCT]
+            payload = takes.payloads(codec)[k % takes.DISTINCT]
             writer.append_picture(camera, payload, t_ns, t_ns, t_ns, k)
     episode = writer.finish()
     writer.wait_settled()

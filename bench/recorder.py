@@ -2,8 +2,9 @@
 
 usage: python -m bench.recorder [--seconds 20]
 
-Three cameras of 640 × 480 at 30 Hz, as JPEG bytes already (the camera process encodes), joints at
-500 Hz and poses at 90 Hz, paced in real time, one process for each writer, one after the other.
+Three cameras of 640 × 480 at 30 Hz, as JPEG or H.264 bytes already (the camera process encodes;
+what that costs is told last), joints at 500 Hz and poses at 90 Hz, paced in real time, one process
+for each writer, one after the other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from bench import takes
+from recorder.schema import H264, JPEG
 
 TICK_S = 0.01
 HEADING = """| writer | CPU of a core % | picture written p50 / p99 / max ms | memory growth MB | end of take s | MB | files |
@@ -41,11 +43,12 @@ class Writer(Protocol):
 class Ours:
     """`recorder.EpisodeWriter`, with a sync every 100 ms as the recorder process does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, codec: str = JPEG) -> None:
         from recorder import Dataset
 
         dataset = Dataset.open(folder, create=True)
-        self._writer = dataset.begin(takes.STREAMS, takes.CAMERAS, {})
+        self._payloads = takes.payloads(codec)
+        self._writer = dataset.begin(takes.STREAMS, takes.cameras(codec), {})
         self._synced = time.monotonic()
 
     def rows(self, name: str, rows: np.ndarray) -> None:
@@ -55,7 +58,7 @@ class Ours:
             self._writer.sync()
 
     def picture(self, camera: str, k: int, t_ns: int) -> None:
-        payload = takes.jpegs()[k % takes.DISTINCT]
+        payload = self._payloads[k % takes.DISTINCT]
         self._writer.append_picture(camera, payload, t_ns, t_ns, t_ns, k)
 
     def finish(self) -> None:
@@ -137,6 +140,7 @@ class Aloha:
 
 WRITERS: dict[str, Callable[[Path], Writer]] = {
     "telecap": Ours,
+    "telecap, H.264": lambda folder: Ours(folder, H264),
     "zarr-python, JPEG chunks": ZarrPython,
     "h5py, as ALOHA": Aloha,
 }
@@ -160,7 +164,19 @@ def main() -> int:
             print(f"not measured: {name}: {done.stderr.strip().splitlines()[-1]}")
             continue
         print(row(name, json.loads(done.stdout.splitlines()[-1])))
+    print(encoding())
     return 0
+
+
+def encoding() -> str:
+    """What a camera process pays for a picture."""
+    frames, costs = takes.frames(), []
+    for make in (takes.jpegs, takes.h264s):
+        begun = time.process_time()
+        nbytes = sum(map(len, make.__wrapped__()))
+        ms = 1e3 * (time.process_time() - begun) / len(frames)
+        costs.append(f"{ms:.2f} ms and {nbytes / len(frames) / 1e3:.0f} kB")
+    return "Encoding a picture takes {} as JPEG, {} as H.264.".format(*costs)
 
 
 def row(name: str, found: dict[str, float]) -> str:

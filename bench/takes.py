@@ -8,6 +8,8 @@ import numpy as np
 import simplejpeg
 
 from recorder import CameraSpec, StreamSpec
+from recorder.h264 import Encoder
+from recorder.schema import H264
 
 WIDTH, HEIGHT, CAMERA_HZ = 640, 480, 30
 STATE_HZ, POSE_HZ, JOINTS = 500, 90, 20
@@ -23,7 +25,6 @@ STATE = np.dtype(
 )
 POSES = np.dtype([("t_ns", np.int64), ("pose", np.float64, (3, 7))])
 STREAMS = [StreamSpec("state", STATE, float(STATE_HZ)), StreamSpec("poses", POSES, float(POSE_HZ))]
-CAMERAS = [CameraSpec(name, WIDTH, HEIGHT, float(CAMERA_HZ)) for name in NAMES]
 
 
 @functools.cache
@@ -47,6 +48,23 @@ def frames() -> list[np.ndarray]:
 def jpegs() -> list[bytes]:
     """The same, encoded as a camera process does."""
     return [simplejpeg.encode_jpeg(f, quality=90, colorsubsampling="420") for f in frames()]
+
+
+@functools.cache
+def h264s() -> list[bytes]:
+    """The same as H.264, a key picture every ten, as a camera process encodes; may be repeated."""
+    encoder = Encoder(WIDTH, HEIGHT, CAMERA_HZ, 10, crf=20, profile="baseline")
+    return [encoder.encode(frame, k % 10 == 0)[1] for k, frame in enumerate(frames())]
+
+
+def payloads(codec: str) -> list[bytes]:
+    """Encoded pictures in a codec of the recorder."""
+    return h264s() if codec == H264 else jpegs()
+
+
+def cameras(codec: str) -> list[CameraSpec]:
+    """The cameras, recorded in a codec."""
+    return [CameraSpec(name, WIDTH, HEIGHT, float(CAMERA_HZ), codec) for name in NAMES]
 
 
 def state_rows(first: int, count: int, begin_ns: int) -> np.ndarray:
