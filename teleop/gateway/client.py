@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from calibration.clocks import ClockEstimator
-from teleop.gateway.meters import PictureMeter
 from teleop.gateway.outbox import Outbox
 from teleop.gateway.pictures import Offer
 from teleop.gateway.transcode import Transcoder
@@ -37,7 +36,6 @@ class Client:
         outbox: What waits to be sent.
         transcoder: Makes pictures smaller where its link is slow.
         wake: Tells the socket's writer that there is something to send.
-        pictures: From capture to decoded, by stream.
         ignored: Tracking messages of a client without the claim.
         odd_times: Tracking messages whose device time fits no clock.
     """
@@ -48,7 +46,6 @@ class Client:
     clock: ClockEstimator = field(default_factory=ClockEstimator)
     outbox: Outbox = field(default_factory=Outbox)
     transcoder: Transcoder = field(default_factory=Transcoder)
-    pictures: PictureMeter = field(default_factory=PictureMeter)
     streams: frozenset[str] = frozenset()
     ignored: int = 0
     odd_times: int = 0
@@ -106,14 +103,24 @@ class Client:
 
     def decoded(self, ack: PictureDecoded, stream_id: int | None, now_ns: int) -> None:
         """A picture was decoded, or could not be and a key picture is asked for."""
-        t_capture_ns = self.outbox.acknowledge(ack.stream, ack.seq, now_ns)
-        if t_capture_ns is not None and ack.t_device_ns and self.clock.ready:
-            shown_ns = self.clock.fit().to_host_ns(ack.t_device_ns)
-            if abs(shown_ns - now_ns) < MAX_CLOCK_ERROR_NS:
-                self.pictures.add(ack.stream, shown_ns - t_capture_ns, now_ns)
+        self.outbox.acknowledge(ack.stream, ack.seq, now_ns)
+        journeys = self.outbox.journeys
+        decoded_ns = self._mapped(ack.t_device_ns, now_ns)
+        if decoded_ns is not None and not ack.key:
+            journeys.decoded(ack.stream, ack.seq, decoded_ns, now_ns)
+        shown_ns = self._mapped(ack.t_shown_ns, now_ns)
+        if shown_ns is not None and ack.shown_seq is not None:
+            journeys.shown(ack.stream, ack.shown_seq, shown_ns)
         if ack.key and stream_id is not None:
             self.transcoder.ask_key(stream_id)
         self.wake()
+
+    def _mapped(self, t_device_ns: int, now_ns: int) -> int | None:
+        """Host time of a device time that may be just before or after now; None if unknown."""
+        if not t_device_ns or not self.clock.ready:
+            return None
+        t_ns = self.clock.fit().to_host_ns(t_device_ns)
+        return t_ns if abs(t_ns - now_ns) < MAX_CLOCK_ERROR_NS else None
 
     def refuse(self, code: int, reason: str) -> None:
         """Say why, then close."""

@@ -327,7 +327,7 @@ class Hub:
     def hear(self, heard: Heard, now_ns: int) -> None:
         """Take what came from the bus."""
         for name, message, pixels in heard.pictures:
-            self._picture(name, message, pixels)
+            self._picture(name, message, pixels, now_ns)
         if heard.robot is not None:
             self._robot(heard.robot, now_ns)
         if heard.recorder is not None:
@@ -360,11 +360,11 @@ class Hub:
             for client in list(self.clients)
         )
 
-    def _picture(self, name: str, message: bytes, pixels: Pixels | None) -> None:
+    def _picture(self, name: str, message: bytes, pixels: Pixels | None, now_ns: int) -> None:
         stream_id = self._stream_ids.get(name)
         if stream_id is None or not any(name in client.streams for client in self.clients):
             return
-        offer = offer_of(stream_id, message, pixels)
+        offer = offer_of(stream_id, message, pixels, now_ns)
         if any(client.wants_turns for client in self.clients):
             picture = self._body.attach(offer.picture, self._neutral.T_robot_stage)
             offer = replace(offer, picture=picture)
@@ -389,7 +389,7 @@ class Hub:
             latency=Latency(
                 pose_to_command=self._latency.median_ms,
                 link_rtt=None if rtt_ns is None else round(rtt_ns / 1e6, 3),
-                picture=None if holder is None else holder.pictures.median_ms(now_ns),
+                picture=None if holder is None else holder.outbox.journeys.median_ms(now_ns),
             ),
             tracking=self._seen.words(now_ns),
             rates=self._rates.rates,

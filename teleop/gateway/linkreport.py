@@ -38,7 +38,7 @@ def link_report(client: Client, now_ns: int) -> dict[str, Any]:
     return {
         "clock": clock_fit(client),
         "rtt_ms": None if client.rtt_ns is None else round(client.rtt_ns / 1e6, 3),
-        "pictures": client.pictures.summary(now_ns),
+        "pictures": outbox.journeys.summary(now_ns),
         "encoding": {"codec": level.codec, "divisor": level.divisor, "level": outbox.control.index},
         "pictures_left_out": outbox.replaced,
     }

@@ -48,34 +48,3 @@ class LatencyMeter:
     def median_ms(self) -> float | None:
         """Median of the newest 200 [ms], None before the first."""
         return round(median(self._samples_ms), 3) if self._samples_ms else None
-
-
-@dataclass(slots=True)
-class PictureMeter:
-    """How old pictures are when a client has decoded them, over the last seconds."""
-
-    _ages: deque[tuple[int, str, float]] = field(default_factory=lambda: deque(maxlen=1024))
-
-    def add(self, stream: str, age_ns: int, now_ns: int) -> None:
-        """A picture was decoded this long after its capture."""
-        self._ages.append((now_ns, stream, age_ns / 1e6))
-
-    def median_ms(self, now_ns: int, window_ns: int = RATE_WINDOW_NS) -> float | None:
-        """Median over all streams [ms], None without pictures."""
-        ages = [age for t_ns, _, age in self._ages if now_ns - t_ns <= window_ns]
-        return round(median(ages), 1) if ages else None
-
-    def summary(self, now_ns: int, window_ns: int = RATE_WINDOW_NS) -> dict[str, dict[str, float]]:
-        """Of each stream: pictures per second, median and largest age [ms]."""
-        by_stream: dict[str, list[float]] = {}
-        for t_ns, stream, age in self._ages:
-            if now_ns - t_ns <= window_ns:
-                by_stream.setdefault(stream, []).append(age)
-        return {
-            stream: {
-                "rate_hz": round(len(ages) * 1e9 / window_ns, 1),
-                "age_ms": round(median(ages), 2),
-                "age_max_ms": round(max(ages), 2),
-            }
-            for stream, ages in by_stream.items()
-        }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from teleop.gateway.journey import Journeys
 from teleop.gateway.pictures import Offer
 from teleop.gateway.videoflow import VideoFlow
 from teleop.gateway.videolevel import H264, PLAIN, SOURCE, Level, LevelControl
@@ -88,6 +89,7 @@ class Outbox:
     """Pictures that a newer one of their stream replaced before they were sent."""
     flow: VideoFlow = field(default_factory=VideoFlow)
     control: LevelControl = field(default_factory=LevelControl)
+    journeys: Journeys = field(default_factory=Journeys)
     _texts: deque[str | bytes] = field(default_factory=deque)
     _status: str | None = None
     _pictures: dict[str, _Waiting] = field(default_factory=dict)
@@ -154,6 +156,8 @@ class Outbox:
     def _sent(self, stream: str, offer: Offer, now_ns: int) -> bytes | Encode:
         picture, level = offer.picture, self.control.level
         self.flow.sent(stream, picture.seq, picture.t_capture_ns, now_ns)
+        times_ns = (picture.t_capture_ns, offer.t_encoded_ns, offer.t_heard_ns)
+        self.journeys.sent(stream, picture.seq, times_ns, now_ns)
         if level is SOURCE and picture.payload and (self._decodes_video or not offer.is_video):
             self._plain.add(stream)
             return encode_video(picture)

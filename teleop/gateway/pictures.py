@@ -26,10 +26,14 @@ class Offer:
     Attributes:
         picture: As the camera encoded it; without payload where that cannot be sent.
         pixels: `(height, width, 3)` uint8 RGB, where somebody needs them and they are known.
+        t_encoded_ns: When the camera process had it encoded, host clock [ns].
+        t_heard_ns: When the gateway had it.
     """
 
     picture: VideoPicture
     pixels: Pixels | None = None
+    t_encoded_ns: int = 0
+    t_heard_ns: int = 0
 
     @property
     def is_video(self) -> bool:
@@ -42,13 +46,16 @@ class Offer:
         return self.pixels is not None or (bool(self.picture.payload) and not self.is_video)
 
 
-def offer_of(stream_id: int, message: bytes, pixels: Pixels | None = None) -> Offer:
+def offer_of(
+    stream_id: int, message: bytes, pixels: Pixels | None = None, t_heard_ns: int = 0
+) -> Offer:
     """What a camera's message offers.
 
     Args:
         stream_id: As in `welcome.streams`.
         message: CAMERA_HEADER and the encoded picture.
         pixels: The picture decoded.
+        t_heard_ns: Now, host clock [ns].
     """
     header = np.frombuffer(message, CAMERA_HEADER, count=1)[0]
     codec = _SENT_AS.get(int(header["codec"]))  # type: ignore[call-overload]
@@ -61,7 +68,7 @@ def offer_of(stream_id: int, message: bytes, pixels: Pixels | None = None) -> Of
         int(header["t_ns"]),
         payload,
     )
-    return Offer(picture, pixels)
+    return Offer(picture, pixels, int(header["t_receive_ns"]), t_heard_ns)
 
 
 class StreamDecoder:

@@ -92,6 +92,8 @@ class PictureDecoded:
     seq: int
     t_device_ns: int
     key: bool = False
+    shown_seq: int | None = None
+    t_shown_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,8 +259,17 @@ class ServerConnection:
                 self.send(ServerPong(id=ping_id, t_device_ns=t_device_ns, t_server_ns=now_ns))
             case ClientPong(id=ping_id, t_device_ns=t_device_ns):
                 self._take_pong(ping_id, t_device_ns, now_ns)
-            case VideoAck(stream=stream, seq=seq, t_device_ns=t_device_ns, key=key):
-                self._events.append(PictureDecoded(stream, seq, t_device_ns, key))
+            case VideoAck():
+                self._events.append(
+                    PictureDecoded(
+                        message.stream,
+                        message.seq,
+                        message.t_device_ns,
+                        message.key,
+                        message.shown_seq,
+                        message.t_shown_ns,
+                    )
+                )
 
     def _take_hello(self, hello: Hello) -> None:
         if self.phase is not Phase.HELLO:

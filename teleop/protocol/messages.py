@@ -87,12 +87,16 @@ class VideoAck(msgspec.Struct, frozen=True, kw_only=True, tag="video_ack"):
         seq: Of the picture.
         t_device_ns: Device clock when it was decoded; 0 when not measured.
         key: It could not be decoded: the next one must be a key picture.
+        shown_seq: Picture of the stream that was shown last, where that is measured.
+        t_shown_ns: Device clock when that was, or will be, seen; 0 when not measured.
     """
 
     stream: StreamName
     seq: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
     t_device_ns: Nanoseconds = 0
     key: bool = False
+    shown_seq: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] | None = None
+    t_shown_ns: Nanoseconds = 0
 
 
 ClientMessage = Hello | Claim | Release | ClientPing | ClientPong | Event | VideoAck

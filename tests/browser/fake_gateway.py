@@ -135,6 +135,7 @@ class FakeGateway:
         self.messages: list[protocol.ClientMessage] = []
         self.calls: list[tuple[str, str, Any]] = []
         self.acks: dict[str, int] = {}
+        self.shown: dict[str, tuple[protocol.VideoAck, int]] = {}
         self.codes: set[str] = set()
         self.accepting = True
         self.holder: str | None = None
@@ -317,6 +318,8 @@ class FakeGateway:
                 )
             case protocol.VideoAck():
                 self.acks[message.stream] = self.acks.get(message.stream, 0) + 1
+                if message.shown_seq is not None:
+                    self.shown[message.stream] = (message, time.monotonic_ns())
                 if message.key:
                     self.keys_asked += 1
                     for transcoder in self._transcoders.values():

@@ -589,3 +589,48 @@ def test_states_and_warnings_are_spoken_with_a_local_voice_until_switched_off(
     gateway.send(protocol.Notice(level="error", text="Stopped."))
     expect(headset.locator("#hud-text")).to_contain_text("Stopped.")
     assert len(headset.evaluate("window.spoken")) == len(spoken)
+
+
+def test_answers_say_which_picture_was_seen_and_when(immersive: Page, gateway: FakeGateway) -> None:
+    gateway.wait_until(lambda: gateway.acks.get("head_left", 0) >= 10)
+    gateway.wait_until(lambda: "head_left" in gateway.shown)
+    seen = gateway.acks["head_left"]
+    gateway.wait_until(lambda: gateway.acks["head_left"] >= seen + 3)
+    ack, _ = gateway.shown["head_left"]
+    assert ack.shown_seq is not None and 0 <= ack.seq - ack.shown_seq < 30
+    assert abs(ack.t_device_ns - ack.t_shown_ns) < 2e9, "both on the page's clock"
+
+
+CLOCK = """async ({ driftPpm, jitterMs, seconds }) => {
+  const { ClockFit } = await import("/static/xr/clock.js");
+  const clock = new ClockFit();
+  let seed = 7;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const host = (pageMs) => 5_000_000 + pageMs * (1 + driftPpm * 1e-6);
+  const before = [clock.toHostMs(0), clock.errorMs, clock.rttMs];
+  for (let k = 0; k < seconds; k += 1) {
+    const sent = 1000 * k, there = 2 + jitterMs * random(), back = 2 + jitterMs * random();
+    clock.add(sent, sent + there + back, host(sent + there));
+  }
+  const at = 1000 * seconds;
+  const found = { before, error: clock.errorMs, drift: clock.driftPpm,
+    off: clock.toHostMs(at) - host(at), age: clock.ageMs(host(at) - 30, at) };
+  clock.reset();
+  return { ...found, reset: clock.toHostMs(0) };
+}"""
+
+
+@pytest.mark.parametrize("drift_ppm", [0.0, 40.0, -80.0])
+@pytest.mark.parametrize("jitter_ms", [0.0, 10.0])
+def test_the_pages_clock_knows_offset_drift_and_how_sure_it_is(
+    page: Page, gateway: FakeGateway, drift_ppm: float, jitter_ms: float
+) -> None:
+    page.goto(gateway.page("/xr"))
+    arguments = {"driftPpm": drift_ppm, "jitterMs": jitter_ms, "seconds": 60}
+    found = page.evaluate(CLOCK, arguments)
+    assert found["before"] == [None, None, None]
+    assert found["reset"] is None
+    assert abs(found["off"]) <= found["error"] <= 14.0 + jitter_ms
+    assert found["age"] == pytest.approx(30.0, abs=found["error"])
+    if not jitter_ms:
+        assert found["drift"] == pytest.approx(drift_ppm, abs=1.0)

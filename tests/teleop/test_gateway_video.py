@@ -13,7 +13,7 @@ from teleop.cameras.base import Picture as CameraPicture
 from teleop.cameras.encoding import PictureEncoder
 from teleop.cameras.sources import draw_number, read_number
 from teleop.config import CameraConfig
-from teleop.gateway.meters import PictureMeter
+from teleop.gateway.journey import KEPT, Journeys
 from teleop.gateway.outbox import MAX_RUN, MAX_TEXTS, Encode, Outbox
 from teleop.gateway.pictures import Offer, StreamDecoder, offer_of
 from teleop.gateway.transcode import Transcoder
@@ -293,17 +293,39 @@ def test_garbage_for_the_decoder_is_an_error_not_a_crash() -> None:
             H264Decoder().decode(noise)
 
 
-def test_ages_are_summed_up_by_stream_over_the_last_second() -> None:
-    meter = PictureMeter()
-    meter.add("left", 900 * MS, 0)
-    for k in range(30):
-        meter.add("left", (20 + k % 3) * MS, 2 * S + k * 33 * MS)
-    meter.add("right", 40 * MS, 3 * S)
-    assert meter.median_ms(3 * S) == pytest.approx(21.0, abs=1.0)
-    summary = meter.summary(3 * S)
+def test_ages_and_stages_are_summed_up_by_stream_over_the_last_second() -> None:
+    ways = Journeys()
+    ways.sent("left", 0, (0, 0, 0), 0)
+    ways.decoded("left", 0, 900 * MS, 0)
+    for k in range(1, 31):
+        t0 = 2 * S + k * 33 * MS
+        ways.sent("left", k, (t0, t0 + 5 * MS, t0 + 6 * MS), t0 + 8 * MS)
+        ways.decoded("left", k, t0 + 11 * MS, t0 + 12 * MS)
+        if k % 2:
+            ways.shown("left", k, t0 + (20 + k % 3) * MS)
+    ways.sent("right", 7, (3 * S, 3 * S, 3 * S), 3 * S)
+    ways.decoded("right", 7, 3 * S + 40 * MS, 3 * S)
+    ways.decoded("right", 7, 3 * S + 90 * MS, 3 * S)
+    ways.decoded("right", 8, 3 * S, 3 * S), ways.shown("right", 9, 3 * S)  # never sent: ignored
+    summary = ways.summary(3 * S)
+    assert summary["left"]["stages_ms"] == {
+        "encode": 5.0, "bus": 1.0, "wait": 2.0, "link": 3.0, "show": 10.0
+    }  # fmt: skip
     assert summary["left"]["age_max_ms"] == 22.0
-    assert summary["right"]["rate_hz"] == 1.0
-    assert meter.median_ms(9 * S) is None
+    assert summary["left"]["rate_hz"] == 30.0
+    assert summary["right"] == {
+        "rate_hz": 1.0, "age_ms": 40.0, "age_max_ms": 40.0,
+        "stages_ms": {"encode": 0.0, "bus": 0.0, "wait": 0.0, "link": 40.0},
+    }  # fmt: skip
+    assert ways.median_ms(3 * S) == pytest.approx(15.5, abs=5.0)
+    assert ways.median_ms(9 * S) is None
+
+
+def test_the_way_of_pictures_nobody_answers_is_forgotten() -> None:
+    ways = Journeys()
+    for k in range(10 * KEPT):
+        ways.sent("left", k, (k, k, k), k)
+    assert len(ways._known["left"]) == KEPT
 
 
 # ------------------------------------------------------------------ cameras that encode video

@@ -19,14 +19,14 @@ import numpy as np
 import xr
 
 from teleop.hmd.hudmodel import HudInput, hud_model
-from teleop.hmd.openxr.clocks import device_clock_ns
+from teleop.hmd.openxr.clocks import RuntimeClock, device_clock_ns
 from teleop.hmd.openxr.errors import HeadsetMissingError, RuntimeLostError, RuntimeMissingError
 from teleop.hmd.openxr.frames import Display, display_session
 from teleop.hmd.openxr.graphics import preferred_kind
 from teleop.hmd.openxr.headless import headless_session, sample, stream
 from teleop.hmd.openxr.hudimage import HEIGHT, WIDTH, HudImage
 from teleop.hmd.openxr.link import Link
-from teleop.hmd.openxr.pictures import Decoder
+from teleop.hmd.openxr.pictures import Decoder, Picture
 from teleop.hmd.openxr.runtime import LOST, Runtime, lost
 from teleop.hmd.openxr.sampling import Sampler
 from teleop.hmd.openxr.session import Session
@@ -163,7 +163,7 @@ class HmdApp:
                 self._say(f"The display is asked for {got:g} Hz.")
             with self._sampling(session, sampler):
                 try:
-                    self._frames(session, display)
+                    self._frames(session, display, sampler.clock)
                 except LOST as error:
                     raise lost(error) from error
 
@@ -207,7 +207,7 @@ class HmdApp:
             except xr.SessionNotFocused:
                 return
 
-    def _frames(self, session: Session, display: Display) -> None:
+    def _frames(self, session: Session, display: Display, clock: RuntimeClock) -> None:
         settings = self._settings
         view, hud = OperatorView(settings.wrists, settings.arms), HudImage()
         recentred = session.recentred
@@ -222,15 +222,20 @@ class HmdApp:
             if recentred != session.recentred:
                 recentred = session.recentred
                 view.recentre()
-            self._refresh(display, view, hud)
+            fresh = self._refresh(display, view, hud)
             display.show(state, view.quads)
+            if fresh and state.should_render and self.link is not None:
+                t_shown_ns = clock.to_device(int(state.predicted_display_time))
+                for picture in fresh:
+                    self.link.was_shown(picture.stream.name, picture.seq, t_shown_ns)
 
-    def _refresh(self, display: Display, view: OperatorView, hud: HudImage) -> None:
-        """Take over what came since the last frame."""
+    def _refresh(self, display: Display, view: OperatorView, hud: HudImage) -> list[Picture]:
+        """Take over what came since the last frame; the pictures that are new."""
         link, decoder, row = self.link, self.decoder, self._row
         if link is None or decoder is None:
-            return
-        for picture in decoder.take():
+            return []
+        fresh = decoder.take()
+        for picture in fresh:
             display.painter.put(picture.stream.name, picture.rgb)
             view.add(picture.stream, picture.turn_xyzw)
         version = hud.version
@@ -239,6 +244,7 @@ class HmdApp:
             display.painter.put("hud", hud.rgba)
         view.hud_aspect = WIDTH / HEIGHT
         view.look_at(link.said.status, row)
+        return fresh
 
     @staticmethod
     def _hud_input(link: Link, row: np.void) -> HudInput:

@@ -103,6 +103,7 @@ class Link:
         self._wake = asyncio.Event()
         self._row: np.void | None = None
         self._acks: list[VideoAck] = []
+        self._shown: dict[str, tuple[int, int]] = {}
         self._stopping = False
         self.said = Said()
         self.refusal: ClientError | None = None
@@ -131,8 +132,20 @@ class Link:
 
     def acknowledge(self, stream: str, seq: int, key: bool = False) -> None:
         """Tell that a picture was decoded, now; with `key`, that the next must be a key picture."""
-        ack = VideoAck(stream=stream, seq=seq, t_device_ns=device_clock_ns(), key=key)
+        shown_seq, t_shown_ns = self._shown.get(stream, (None, 0))
+        ack = VideoAck(
+            stream=stream,
+            seq=seq,
+            t_device_ns=device_clock_ns(),
+            key=key,
+            shown_seq=shown_seq,
+            t_shown_ns=t_shown_ns,
+        )
         self._post(lambda: self._take_ack(ack))
+
+    def was_shown(self, stream: str, seq: int, t_shown_ns: int) -> None:
+        """Tell, with the next answer, that a picture is seen at this time of the device clock."""
+        self._shown[stream] = (seq, t_shown_ns)
 
     def _post(self, work: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: refused for good

@@ -32,8 +32,11 @@ class HeadsetPage {
     (picture) => this.#picture(picture),
     (stream, seq, key) => this.#link.send({
       type: "video_ack", stream, seq, key, t_device_ns: Math.round(performance.now() * 1e6),
+      ...this.#shown.get(stream),
     }),
   );
+  /** @type {Map<string, {shown_seq: number, t_shown_ns: number}>} newest picture seen, by stream */
+  #shown = new Map();
   #encoder = new TrackingEncoder();
   #hud = new HudCanvas();
   #voice = new Voice();
@@ -286,7 +289,19 @@ class HeadsetPage {
         ...alignmentMarkers(this.#input.status, sample),
         ...(this.#drawsArms ? targetMarkers(this.#input.status) : []),
       ];
-      this.#view.draw(viewer, layer, this.#session.seesRoom);
+      const fresh = this.#view.draw(viewer, layer, this.#session.seesRoom);
+      this.#wereShown(fresh, frame.predictedDisplayTime ?? timeMs);
+    }
+  }
+
+  /** The age of a picture is what the operator sees: from its exposure to its display. */
+  #wereShown(pictures, atMs) {
+    for (const { stream, seq, captureMs } of pictures) {
+      this.#shown.set(stream.name, { shown_seq: seq, t_shown_ns: Math.round(atMs * 1e6) });
+      const ageMs = this.#link.clock.ageMs(captureMs, atMs);
+      if (ageMs !== null && stream.eye !== "right") {
+        this.#pictureAgeMs = smooth(this.#pictureAgeMs, ageMs);
+      }
     }
   }
 
@@ -297,10 +312,6 @@ class HeadsetPage {
   }
 
   #picture(picture) {
-    const ageMs = this.#link.clock.ageMs(picture.captureMs, performance.now());
-    if (ageMs !== null && picture.stream.eye !== "right") {
-      this.#pictureAgeMs = smooth(this.#pictureAgeMs, ageMs);
-    }
     if (this.#view && this.#session.isRunning) this.#view.setPicture(picture);
     else picture.bitmap.close();
   }

@@ -100,10 +100,12 @@ export class StereoView {
    * @param {XRViewerPose} viewer
    * @param {XRWebGLLayer} layer
    * @param {boolean} seesRoom leave free what is not drawn: the headset shows the room there
+   * @returns {{stream: import("./video.js").StreamInfo, seq: number, captureMs: number}[]}
+   *   pictures that are seen for the first time
    */
   draw(viewer, layer, seesRoom = false) {
     const gl = this.#gl;
-    this.#upload();
+    const fresh = this.#upload();
     this.#heading ??= yawOf(viewer.transform.orientation);
     gl.bindFramebuffer(gl.FRAMEBUFFER, layer.framebuffer);
     gl.clearColor(...(seesRoom ? [0, 0, 0, 0] : BACKGROUND));
@@ -115,6 +117,7 @@ export class StereoView {
       gl.viewport(x, y, width, height);
       this.#drawEye(viewer.transform, view);
     }
+    return fresh;
   }
 
   #drawEye(head, view) {
@@ -171,14 +174,17 @@ export class StereoView {
 
   #upload() {
     const gl = this.#gl;
-    for (const [name, { stream, bitmap, turn }] of this.#fresh) {
+    const fresh = [];
+    for (const [name, { stream, bitmap, turn, seq, captureMs }] of this.#fresh) {
       const texture = this.#pictures.get(name)?.texture ?? makeTexture(gl);
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
       bitmap.close();
       this.#pictures.set(name, { texture, stream, turn });
+      fresh.push({ stream, seq, captureMs });
     }
     this.#fresh.clear();
+    return fresh;
   }
 
   #quad(texture, mvp) {
