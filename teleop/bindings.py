@@ -8,9 +8,11 @@ bare_hands = true              # gestures stand for buttons where there is no co
 [bindings.right]
 primary = { press = "record_toggle", review_press = "save_success" }
 secondary = { press = "pause_toggle", review_press = "save_failure" }
+stick_up = { review_press = "grade_up" }
+stick_down = { review_press = "grade_down" }
 [bindings.left]
 secondary = { press = "estop" }
-primary = { hold = "reset_or_home", review_tap = "discard" }
+primary = { hold = "reset_or_home", review_tap = "discard", review_hold = "redo" }
 ```
 A button named in the rig replaces that button's whole entry; `{}` frees it. `press` acts when the
 button goes down, `hold` once it was down for `hold_s`, `tap` when it comes up before that; a
@@ -49,6 +51,8 @@ BUTTONS = {
     "primary": Button.PRIMARY,
     "secondary": Button.SECONDARY,
     "menu": Button.MENU,
+    "stick_up": Button.STICK_UP,
+    "stick_down": Button.STICK_DOWN,
 }
 ACTIONS = (
     *(intent.value for intent in Intent),
@@ -61,10 +65,12 @@ DEFAULTS: dict[SideName, dict[str, dict[str, str]]] = {
     "right": {
         "primary": {"press": "record_toggle", "review_press": "save_success"},
         "secondary": {"press": "pause_toggle", "review_press": "save_failure"},
+        "stick_up": {"review_press": "grade_up"},
+        "stick_down": {"review_press": "grade_down"},
     },
     "left": {
         "secondary": {"press": "estop"},
-        "primary": {"hold": "reset_or_home", "review_tap": "discard"},
+        "primary": {"hold": "reset_or_home", "review_tap": "discard", "review_hold": "redo"},
     },
 }
 CONTROLLER_BITS: tuple[tuple[SideName, int, int], ...] = (
@@ -80,7 +86,9 @@ BUTTON_NAMES: dict[tuple[SideName, Button], str] = {
 """As they are printed on the controllers."""
 PALM_FINGERS = {Button.PRIMARY: "index", Button.SECONDARY: "middle"}
 # Plain integers: operators of `IntFlag` members cost a microsecond each, on every message.
+_STICK_UP, _STICK_DOWN = int(Button.STICK_UP), int(Button.STICK_DOWN)
 _SQUEEZE, _KNOWN_BUTTONS, _VALID = int(Button.SQUEEZE), 0x3F, int(Tracking.VALID)
+STICK_ON, STICK_OFF = 0.7, 0.3
 SQUEEZE_ON, SQUEEZE_OFF = 0.7, 0.3
 """Analogue squeeze: pressed above, released below, unchanged in between."""
 
@@ -179,6 +187,7 @@ class ButtonReader:
     _known: set[SideName] = field(default_factory=set)
     _buttons: dict[tuple[SideName, Button], Press] = field(default_factory=dict)
     _squeezed: dict[SideName, bool] = field(default_factory=dict)
+    _flicked: dict[SideName, int] = field(default_factory=dict)
     _last_down: dict[SideName, int] = field(default_factory=dict)
 
     def read(self, frame: Any, view: View, now_ns: int) -> tuple[Tracked, list[Asked]]:
@@ -247,7 +256,18 @@ class ButtonReader:
         was = self._squeezed.get(side, False)
         squeezed = squeeze > (SQUEEZE_OFF if was else SQUEEZE_ON)
         self._squeezed[side] = squeezed
-        return down | _SQUEEZE if squeezed else down
+        down |= _SQUEEZE if squeezed else 0
+        return down | self._flick(side, float(controller["thumbstick"][1]))
+
+    def _flick(self, side: SideName, up: float) -> int:
+        """A stick pushed away or pulled back, as a button; one way until it is let go."""
+        before = self._flicked.get(side, 0)
+        if abs(up) > STICK_ON:
+            found = _STICK_UP if up > 0 else _STICK_DOWN
+        else:
+            found = before if abs(up) > STICK_OFF else 0
+        self._flicked[side] = found
+        return found
 
     def _gestures(self, side: SideName, down: int, view: View, now_ns: int) -> list[Asked]:
         first = side not in self._known
@@ -287,9 +307,9 @@ def resolve(action: str, view: View, by: str) -> list[Asked]:
         case "pause_toggle":
             toggle = {Recording.RECORDING: Intent.PAUSE, Recording.PAUSED: Intent.RESUME}
             return [Asked(toggle[view.recording], by=by)] if view.recording in toggle else []
+        case "redo" | "reset_or_home" if view.motion is Motion.ESTOP:
+            return [Asked(Intent.ESTOP_RESET, by=by)]
         case "reset_or_home":
-            if view.motion is Motion.ESTOP:
-                return [Asked(Intent.ESTOP_RESET, by=by)]
             idle = view.motion in (Motion.IDLE, Motion.HOLD)
             return [Asked(Intent.HOME, by=by)] if idle else []
         case _:

@@ -146,6 +146,7 @@ class LabelTake:
 
     outcome: Outcome
     notes: str
+    grade: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,9 @@ class Button(IntFlag):
     SECONDARY = 16
     """B on the right, Y on the left."""
     MENU = 32
+    STICK_UP = 64
+    """From here on read from a stick's position, not sent as bits."""
+    STICK_DOWN = 128
 
 
 class Source(IntEnum):

@@ -107,7 +107,9 @@ class Session:
                 self.motion.home()
             case Intent.SCENE_RESET:
                 self._scene_reset(args.seed)
-            case Intent.RECORD_START | Intent.RECORD_TOGGLE if self._estop_bars_start():
+            case Intent.RECORD_START | Intent.RECORD_TOGGLE | Intent.REDO if (
+                self._estop_bars_start()
+            ):
                 self._effects.append(Refused(intent, "reset the emergency stop first"))
             case _:
                 self.takes.asked(intent, args)

@@ -24,6 +24,10 @@ RECORDER_SILENT_NS = 1_000_000_000
 RECORDER_PATIENCE_NS = 2_000_000_000
 """How long the recorder may take to confirm a start or stop before the session believes it."""
 
+GRADES = (1, 5)
+"""Worst and best grade of a take."""
+FIRST_GRADE = 3
+"""Where `grade_up` and `grade_down` begin."""
 TRANSITIONS: dict[tuple[Recording, Intent], Recording] = {
     (Recording.IDLE, Intent.RECORD_START): Recording.COUNTDOWN,
     (Recording.COUNTDOWN, Intent.RECORD_STOP): Recording.IDLE,
@@ -33,6 +37,7 @@ TRANSITIONS: dict[tuple[Recording, Intent], Recording] = {
     (Recording.PAUSED, Intent.RECORD_STOP): Recording.REVIEW,
     (Recording.REVIEW, Intent.SAVE): Recording.IDLE,
     (Recording.REVIEW, Intent.DISCARD): Recording.IDLE,
+    (Recording.REVIEW, Intent.REDO): Recording.COUNTDOWN,
 }
 """The machine; COUNTDOWN becomes RECORDING by time, and at once without a countdown."""
 
@@ -52,6 +57,8 @@ class TakeMachine:
     countdown_ns: int = 0
     state: Recording = Recording.IDLE
     take: int = 0
+    grade: int | None = None
+    """Given to the take under review."""
     _since_ns: int = 0  # when the present state began
     _recorded_ns: int = 0  # in this take before that, pauses taken out
     _confirmed_ns: int | None = None  # last asked of, or confirmed by, the recorder
@@ -92,16 +99,20 @@ class TakeMachine:
         if intent is Intent.RECORD_TOGGLE:
             idle = self.state is Recording.IDLE
             intent = Intent.RECORD_START if idle else Intent.RECORD_STOP
+        if intent in (Intent.GRADE_UP, Intent.GRADE_DOWN):
+            self._grade(intent)
+            return
         before, after = self.state, TRANSITIONS.get((self.state, intent))
         if after is None:
             self.effects.append(Refused(intent, f"recording is in {before.name.lower()}"))
         elif intent is Intent.SAVE and args.outcome is None:
             self.effects.append(Refused(intent, "say whether it was a success or a failure"))
-        elif intent is Intent.RECORD_START and self.recorder_silent:
+        elif intent in (Intent.RECORD_START, Intent.REDO) and self.recorder_silent:
             self.effects.append(Refused(intent, "the recorder does not answer"))
         else:
+            grade = self.grade if args.grade is None else args.grade
             self._enter(after)
-            self._order(intent, before, args)
+            self._order(intent, before, args, grade)
 
     def cancel_countdown(self) -> None:
         """Forget a countdown that runs; a take that runs goes on."""
@@ -135,17 +146,32 @@ class TakeMachine:
         self._recorded_ns = report.recorded_ns
         self.effects.append(Mark("take_adopted", {"take": self.take}))
 
-    def _order(self, intent: Intent, before: Recording, args: IntentArgs) -> None:
-        if intent is Intent.RECORD_START and not self.countdown_ns:
-            self._start()
+    def _order(
+        self, intent: Intent, before: Recording, args: IntentArgs, grade: int | None
+    ) -> None:
+        if intent is Intent.REDO:
+            self.effects.append(DiscardTake())
+        if intent in (Intent.RECORD_START, Intent.REDO):
+            if not self.countdown_ns:
+                self._start()
         elif intent is Intent.RECORD_STOP and before is not Recording.COUNTDOWN:
             self.effects.append(StopRecording("operator"))
         elif intent in (Intent.PAUSE, Intent.RESUME):
             self.effects.append(PauseRecording(intent is Intent.PAUSE))
         elif intent is Intent.SAVE and args.outcome is not None:
-            self.effects.append(LabelTake(args.outcome, args.notes))
+            self.effects.append(LabelTake(args.outcome, args.notes, grade))
         elif intent is Intent.DISCARD:
             self.effects.append(DiscardTake())
+
+    def _grade(self, intent: Intent) -> None:
+        if self.state is not Recording.REVIEW:
+            reason = f"recording is in {self.state.name.lower()}"
+            self.effects.append(Refused(intent, reason))
+        elif self.grade is None:
+            self.grade = FIRST_GRADE
+        else:
+            step = 1 if intent is Intent.GRADE_UP else -1
+            self.grade = min(max(self.grade + step, GRADES[0]), GRADES[1])
 
     def _start(self) -> None:
         self.take += 1
@@ -157,6 +183,7 @@ class TakeMachine:
         self._recorded_ns = self.recorded_ns
         was_running = self.running
         self.state = state
+        self.grade = None
         self._since_ns = self.now_ns
         if was_running != self.running:
             self._confirmed_ns = self.now_ns

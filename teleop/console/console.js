@@ -111,9 +111,12 @@ class Console {
   }
 
   async #save(outcome) {
-    const notes = part("notes");
-    if (await this.#report(intent("save", { outcome, notes: notes.value }), `Saved: ${outcome}`)) {
+    const notes = part("notes"), grade = part("grade");
+    const given = grade.value === "" ? {} : { grade: Number(grade.value) };
+    const saved = intent("save", { outcome, notes: notes.value, ...given });
+    if (await this.#report(saved, `Saved: ${outcome}`)) {
       notes.value = "";
+      grade.value = "";
     }
   }
 

@@ -380,6 +380,7 @@ class Hub:
             view=session.view(),
             countdown_ns=session.takes.countdown_left_ns,
             recorded_ns=session.takes.recorded_ns,
+            grade=session.takes.grade,
             task=self._orders.desk.item.instruction,
             plan=self._orders.desk.info(),
             operator=OperatorInfo(

@@ -31,6 +31,12 @@ class PendingLabels:
             return []
         return [{**command, "id": self.episode}]
 
+    def flush(self) -> list[Command]:
+        """Commands that waited, for the take that ended last, whatever its id: the next begins."""
+        ready = [{**command, "id": ""} for command in self._commands]
+        self._commands.clear()
+        return ready
+
     def reported(self, status: dict[str, Any]) -> list[Command]:
         """Take a `recorder/status`; returns the commands that can be sent now."""
         last = status.get("last") or {}

@@ -64,8 +64,9 @@ class Orders:
                 self._recorder({"op": "stop", "reason": reason, "attributes": attributes}, now_ns)
             case PauseRecording(paused=paused):
                 self._recorder({"op": "pause" if paused else "resume"}, now_ns)
-            case LabelTake(outcome=outcome, notes=notes):
-                self._label({"op": "label", "outcome": outcome, "notes": notes}, now_ns)
+            case LabelTake(outcome=outcome, notes=notes, grade=grade):
+                label = {"op": "label", "outcome": outcome, "notes": notes, "grade": grade}
+                self._label(label, now_ns)
             case DiscardTake():
                 self._label({"op": "discard"}, now_ns)
             case ResetScene(seed=seed):
@@ -90,6 +91,8 @@ class Orders:
             tell(holder, words)
 
     def _start(self, take: int, holder: Client | None, now_ns: int) -> None:
+        for command in self.labels.flush():
+            self._recorder(command, now_ns)
         profile = self.neutral.profile
         item = self.desk.item
         attributes: dict[str, Any] = {

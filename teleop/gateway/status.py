@@ -33,6 +33,8 @@ class Picture:
         view: The session.
         countdown_ns: Left of the countdown [ns].
         recorded_ns: Recorded so far [ns].
+    grade: int | None
+        grade: Given to the take under review.
         task: Language instruction.
         operator: Who holds the claim.
         reach_scale: Robot metres per operator metre.
@@ -56,6 +58,7 @@ class Picture:
     view: View
     countdown_ns: int = 0
     recorded_ns: int = 0
+    grade: int | None = None
     task: str = ""
     operator: OperatorInfo = field(default_factory=OperatorInfo)
     reach_scale: float = 1.0
@@ -90,6 +93,7 @@ def build_status(picture: Picture, now_ns: int) -> Status:
         task=picture.task,
         prompt=prompt(view, HANDS if picture.bare_hands else CONTROLLERS),
         review=view.recording is Recording.REVIEW,
+        grade=picture.grade,
         operator=picture.operator,
         calibrated=view.calibrated,
         reach_scale=picture.reach_scale,
@@ -134,7 +138,7 @@ class Words:
 CONTROLLERS = Words(
     engage="hold a grip",
     reset="Release both grips, then hold X for 1 s.",
-    label="A: success, B: failure, X: discard.",
+    label="A: success, B: failure, X: discard, held: once more. Right stick: grade.",
     recording="A: done, B: pause.",
     paused="B: go on, A: done.",
     start="A: start recording.",
@@ -142,7 +146,7 @@ CONTROLLERS = Words(
 HANDS = Words(
     engage="hold thumb and middle finger together",
     reset="Open both hands, turn the left palm to your face, keep the index pinch 2 s.",
-    label="Right palm, index: success, middle: failure. Left palm, index: discard.",
+    label="Right palm, index: success, middle: failure. Left palm, index: discard, held: again.",
     recording="Right palm, index: done, middle: pause.",
     paused="Right palm, middle: go on, index: done.",
     start="Right palm to your face, index pinch: start recording.",

@@ -92,6 +92,7 @@ class HudModel:
     prompt: str
     countdown: str
     review: bool
+    grade: int | None
     by_hand: bool
     gesture: tuple[str, float] | None
     banner: Banner | None
@@ -105,7 +106,7 @@ def hud_model(known: HudInput) -> HudModel:
         nothing = Line("not recording", GREY)
         return HudModel(
             Line("—", GREY), (False, False), nothing, False, (), _tracking(None), "", "", "",
-            False, False, None, _banner(known), (),
+            False, None, False, None, _banner(known), (),
         )  # fmt: skip
     text, colour = MOTION.get(status.motion, (status.motion.upper(), GREY))
     gesture = status.gesture
@@ -120,6 +121,7 @@ def hud_model(known: HudInput) -> HudModel:
         prompt=_prompt(known, status),
         countdown=_countdown(status),
         review=status.review,
+        grade=status.grade,
         by_hand=status.input == "hands",
         gesture=(gesture.text, gesture.share) if gesture is not None else None,
         banner=_banner(known),

@@ -83,6 +83,8 @@ class RecordProcess:
         self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
+        self.finished = ""
+        """Id of the take that ended last."""
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._prepare_ns: int | None = time.monotonic_ns() + PREPARE_NS
         self.checking: Future[dict[str, Any]] | None = None
@@ -151,12 +153,13 @@ class RecordProcess:
                     self._pause(op == "pause", command)
                 elif op == "label":
                     self.dataset.label(
-                        command["id"],
+                        command["id"] or self.finished,
                         outcome=command.get("outcome"),
                         notes=command.get("notes") or None,
+                        grade=command.get("grade"),
                     )
                 elif op == "discard":
-                    self.dataset.discard(command["id"])
+                    self.dataset.discard(command["id"] or self.finished)
                 else:
                     log.error("unknown recorder command %r", op)
             except RecorderError as error:
@@ -198,6 +201,7 @@ class RecordProcess:
         t0_ns = time.monotonic_ns()
         take.writer.event(t0_ns, "stop", {"reason": command.get("reason", "")})
         episode = take.writer.finish(command.get("attributes", {}))
+        self.finished = take.writer.id
         saved_ms = (time.monotonic_ns() - t0_ns) / 1e6
         log.info("take saved in %.1f ms: %s", saved_ms, take.writer.id)
         self.last = {

@@ -260,6 +260,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
         task: Language instruction.
         prompt: What the operator should do next, one sentence.
         review: The take waits for success, failure or discard.
+        grade: Given to it so far, 1 to 5.
         operator: Who holds the claim.
         calibrated: A neutral pose was captured.
         reach_scale: Robot metres per operator metre.
@@ -306,6 +307,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     alignment: tuple[AlignmentInfo, ...] = ()
     gesture: GestureInfo | None = None
     plan: PlanInfo | None = None
+    grade: int | None = None
 
 
 class Haptics(msgspec.Struct, frozen=True, kw_only=True, tag="haptics"):

@@ -26,6 +26,7 @@ class Driver:
         self.offset = {side: np.zeros(3) for side in SIDES}
         self.squeeze = dict.fromkeys(SIDES, False)
         self.buttons = dict.fromkeys(SIDES, Button(0))
+        self.stick = dict.fromkeys(SIDES, 0.0)
         self.trigger = dict.fromkeys(SIDES, 0.0)
         self.sending = True
         self._seq = 0
@@ -66,6 +67,7 @@ class Driver:
             device["squeeze"] = float(self.squeeze[side])
             device["trigger"] = self.trigger[side]
             device["buttons"] = int(self.buttons[side] | held)
+            device["thumbstick"][1] = self.stick[side]
         return frame
 
     async def _stream(self) -> None:
@@ -81,6 +83,12 @@ class Driver:
         self.buttons[side] = button
         await asyncio.sleep(seconds)
         self.buttons[side] = Button(0)
+        await asyncio.sleep(0.05)
+
+    async def push_stick(self, side: str, up: float, seconds: float = 0.12) -> None:
+        self.stick[side] = up
+        await asyncio.sleep(seconds)
+        self.stick[side] = 0.0
         await asyncio.sleep(0.05)
 
     async def engage(self) -> None:

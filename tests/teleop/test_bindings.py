@@ -29,13 +29,21 @@ class Hands:
         self.read()
 
     def read(
-        self, left: int = 0, right: int = 0, *, ms: int = 10, presence: int = 7, squeeze: float = 0
+        self,
+        left: int = 0,
+        right: int = 0,
+        *,
+        ms: int = 10,
+        presence: int = 7,
+        squeeze: float = 0,
+        stick: float = 0.0,
     ) -> list[tuple[Intent, str | None]]:
         self.now_ns += ms * MS
         frame: np.void = empty_frame()
         frame["presence"], frame["t_ns"] = presence, self.now_ns
         frame["left_controller"]["buttons"], frame["right_controller"]["buttons"] = left, right
         frame["left_controller"]["squeeze"] = squeeze
+        frame["right_controller"]["thumbstick"][1] = stick
         self.tracked, asked = self.reader.read(frame, self.view, self.now_ns)
         return [(a.intent, a.args.outcome) for a in asked]
 
@@ -68,6 +76,32 @@ def test_a_long_press_in_review_is_no_discard() -> None:
     for _ in range(110):
         assert (Intent.DISCARD, None) not in hands.read(left=PRIMARY)
     assert hands.read() == []
+
+
+def test_holding_x_in_review_takes_the_take_again_but_resets_an_estop() -> None:
+    for motion, wanted in ((Motion.IDLE, Intent.REDO), (Motion.ESTOP, Intent.ESTOP_RESET)):
+        hands = Hands()
+        hands.view = replace(VIEW, recording=Recording.REVIEW, motion=motion)
+        asked = [found for _ in range(110) for found in hands.read(left=PRIMARY)]
+        assert asked == [(wanted, None)]
+
+
+def test_each_push_of_the_right_stick_grades_once() -> None:
+    hands = Hands()
+    assert hands.read(stick=1.0) == [], "only in review"
+    hands.read()
+    hands.view = replace(VIEW, recording=Recording.REVIEW)
+    asked = []
+    for stick in (0.5, 0.8, 1.0, 0.5, 0.9, 0.2, 0.9, 0.0, -0.8, 0.9, 0.0):
+        asked += [intent for intent, _ in hands.read(stick=stick)]
+    up, down = Intent.GRADE_UP, Intent.GRADE_DOWN
+    assert asked == [up, up, down, up]
+
+
+def test_bits_of_sticks_are_not_taken_from_the_wire() -> None:
+    hands = Hands()
+    hands.view = replace(VIEW, recording=Recording.REVIEW)
+    assert hands.read(right=int(Button.STICK_UP | Button.STICK_DOWN)) == []
 
 
 def test_pause_toggles_with_the_recording_and_means_nothing_without_one() -> None:

@@ -69,6 +69,15 @@ def test_tokens_and_origins() -> None:
 # --- labels -------------------------------------------------------------------------------------
 
 
+def test_labels_that_wait_go_to_the_last_take_when_the_next_begins() -> None:
+    labels = PendingLabels()
+    labels.stopped()
+    assert labels.put({"op": "discard"}) == []
+    assert labels.flush() == [{"op": "discard", "id": ""}]
+    assert labels.flush() == []
+    assert labels.reported({"state": "idle", "last": {"id": "a"}}) == []
+
+
 def test_a_label_waits_for_the_id_of_its_own_take() -> None:
     labels = PendingLabels()
     labels.reported({"state": "idle", "last": {"id": "old"}})

@@ -298,6 +298,51 @@ def test_a_take_from_start_to_label(rig: Rig) -> None:
     assert rig.recording is Recording.IDLE
 
 
+def test_a_take_is_graded_in_review_and_saved_with_it(rig: Rig) -> None:
+    assert any(isinstance(e, Refused) for e in rig.ask(Intent.GRADE_UP)), "there is no take"
+    grades = []
+    rig.ask(Intent.RECORD_TOGGLE)
+    rig.ask(Intent.RECORD_TOGGLE)
+    for intent in [Intent.GRADE_UP] * 4 + [Intent.GRADE_DOWN] * 6 + [Intent.GRADE_UP]:
+        assert rig.ask(intent) == []
+        grades.append(rig.session.takes.grade)
+    assert grades == [3, 4, 5, 5, 4, 3, 2, 1, 1, 1, 2]
+    assert LabelTake("success", "", 2) in rig.ask(Intent.SAVE, outcome="success")
+    assert rig.session.takes.grade is None
+    rig.ask(Intent.RECORD_TOGGLE)
+    rig.ask(Intent.RECORD_TOGGLE)
+    rig.ask(Intent.GRADE_DOWN)
+    saved = rig.ask(Intent.SAVE, outcome="failure", grade=5)
+    assert LabelTake("failure", "", 5) in saved, "what is said last counts"
+
+
+@pytest.mark.parametrize("countdown_ms", [0, 500])
+def test_once_more_discards_and_records_again(countdown_ms: int) -> None:
+    rig = Rig(countdown_ns=countdown_ms * MS)
+    assert any(isinstance(e, Refused) for e in rig.ask(Intent.REDO)), "there is no take"
+    rig.ask(Intent.RECORD_TOGGLE)
+    rig.live(600)
+    rig.ask(Intent.RECORD_TOGGLE)
+    assert rig.recording is Recording.REVIEW
+    rig.ask(Intent.GRADE_UP)
+    asked = rig.ask(Intent.REDO)
+    assert asked[0] == DiscardTake()
+    assert (StartRecording(2) in asked) == (countdown_ms == 0)
+    rig.live(600)
+    assert rig.recording is Recording.RECORDING
+    assert rig.session.takes.take == 2
+    rig.ask(Intent.RECORD_TOGGLE)
+    assert LabelTake("success", "", None) in rig.ask(Intent.SAVE, outcome="success")
+
+
+def test_once_more_waits_for_the_estop_and_the_recorder(rig: Rig) -> None:
+    rig.ask(Intent.RECORD_TOGGLE)
+    rig.ask(Intent.RECORD_TOGGLE)
+    rig.ask(Intent.ESTOP)
+    assert any(isinstance(e, Refused) for e in rig.ask(Intent.REDO))
+    assert rig.recording is Recording.REVIEW, "the take is not lost by it"
+
+
 def test_countdown_runs_out_into_a_take_and_can_be_cancelled() -> None:
     rig = Rig(countdown_ns=1_000 * MS)
     rig.ask(Intent.RECORD_START)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from recorder import Dataset, Episode
+from teleop.intents import Intent
 from teleop.samples import Button
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
@@ -101,6 +102,27 @@ async def test_a_take_by_buttons_alone_is_saved_labelled_and_whole(system: Super
     for name in ("state", "sim/qpos", "session"):
         assert np.all(np.diff(episode.stream(name)["seq"].astype(int)) == 1), f"a {name} is missing"
     assert not episode.attributes.get("drops")
+
+
+async def test_a_graded_take_and_one_that_is_taken_again(system: Supervisor) -> None:
+    async with Driver(system.url, system.config.token) as driver:
+        await start_take(driver)
+        await stop_take(driver)
+        await driver.client.event(Intent.REDO)  # before anybody knows the episode's name
+        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await asyncio.sleep(0.5)
+        await stop_take(driver)
+        await driver.push_stick("right", 1.0)
+        await driver.push_stick("right", 1.0)
+        await driver.client.wait_for_status(lambda s: s.grade == 4, "a grade", 5)
+        await driver.press("right", Button.PRIMARY)
+        await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+    dataset = Dataset.open(Path(system.config.dataset), repair=False)
+    await until(system, lambda: len(dataset.episodes()) == 1, "the label")
+    await until(system, lambda: dataset.episodes()[0].grade == 4.0, "the grade")
+    first, second = dataset.episodes(include_discarded=True)
+    assert (first.discarded, first.outcome, first.grade) == (True, None, None)
+    assert (second.discarded, second.outcome, second.take) == (False, "success", first.take + 1)
 
 
 async def test_a_killed_recorder_loses_nothing_it_had_received(system: Supervisor) -> None:

@@ -105,16 +105,23 @@ class _Painter:
             self._dot(640, 480, 120, _PANEL)
             self._text(model.countdown, 640, 480, 150, TEXT, "mm")
         elif model.review and not model.by_hand:
-            self._review()
+            self._review(model.grade)
 
-    def _review(self) -> None:
-        self._pill((220, 420, 1060, 570), _PANEL)
-        self._text("How did it go?", 640, 456, 32, DIM, "mm")
+    def _review(self, grade: int | None) -> None:
+        self._pill((220, 400, 1060, 590), _PANEL)
+        if grade is None:
+            self._text("How did it go?", 640, 440, 32, DIM, "mm")
+        else:
+            self._text(f"Grade {grade} of 5", 560, 440, 32, TEXT, "rm")
+            for k in range(1, 6):
+                self._dot(580 + 40 * k, 440, 14, GREEN if k <= grade else GREY)
+        how = "right stick up, down: grade     hold X: discard and record again"
+        self._text(how, 640, 564, 24, DIM, "mm")
         for i, (key, word, colour) in enumerate(_KEYS):
             x = 300 + i * 270
-            self._dot(x, 520, 30, colour)
-            self._text(key, x, 520, 34, TEXT, "mm")
-            self._text(word, x + 44, 520, 36, TEXT, "lm")
+            self._dot(x, 506, 30, colour)
+            self._text(key, x, 506, 34, TEXT, "mm")
+            self._text(word, x + 44, 506, 36, TEXT, "lm")
 
     def _gesture(self, model: HudModel) -> None:
         if model.gesture is None:

@@ -86,7 +86,7 @@ export class HudCanvas {
     });
   }
 
-  #middle({ banner, countdown, review, byHand }) {
+  #middle({ banner, countdown, review, grade, byHand }) {
     if (banner) {
       this.#pill(140, 400, 1000, 190, banner.colour);
       this.#text(banner.title, 640, 460, 72, "bold", COLOURS.text, "center");
@@ -95,20 +95,29 @@ export class HudCanvas {
       this.#dot(640, 480, 120, PANEL);
       this.#text(countdown, 640, 486, 150, "bold", COLOURS.text, "center");
     } else if (review && !byHand) {
-      this.#review();
+      this.#review(grade);
     }
   }
 
-  #review() {
-    this.#pill(220, 420, 840, 150, PANEL);
-    this.#text("How did it go?", 640, 456, 32, "", COLOURS.dim, "center");
+  #review(grade) {
+    this.#pill(220, 400, 840, 190, PANEL);
+    if (grade === null) {
+      this.#text("How did it go?", 640, 440, 32, "", COLOURS.dim, "center");
+    } else {
+      this.#text(`Grade ${grade} of 5`, 560, 440, 32, "bold", COLOURS.text, "right");
+      for (let k = 1; k <= 5; k += 1) {
+        this.#dot(580 + 40 * k, 440, 14, k <= grade ? COLOURS.green : COLOURS.grey);
+      }
+    }
+    this.#text("right stick up, down: grade     hold X: discard and record again", 640, 564, 24, "",
+      COLOURS.dim, "center");
     const keys = [["A", "success", COLOURS.green], ["B", "failure", COLOURS.red],
       ["X", "discard", COLOURS.grey]];
     keys.forEach(([key, word, colour], i) => {
       const x = 300 + i * 270;
-      this.#dot(x, 520, 30, colour);
-      this.#text(key, x, 522, 34, "bold", COLOURS.text, "center");
-      this.#text(word, x + 44, 522, 36, "bold", COLOURS.text);
+      this.#dot(x, 506, 30, colour);
+      this.#text(key, x, 508, 34, "bold", COLOURS.text, "center");
+      this.#text(word, x + 44, 508, 36, "bold", COLOURS.text);
     });
   }
 

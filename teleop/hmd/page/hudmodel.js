@@ -34,7 +34,7 @@ const NOTICE_MS = 4000;
  * @typedef {{text: string, colour: string}} Line
  * @typedef {{motion: Line, arms: boolean[], recording: Line & {dot: boolean}, latency: string,
  *            tracking: {label: string, word: string}[], task: string, prompt: string,
- *            countdown: string, review: boolean, byHand: boolean,
+ *            countdown: string, review: boolean, grade: number | null, byHand: boolean,
  *            gesture: {text: string, share: number} | null, banner: Banner | null, lines: Line[]}} HudModel
  */
 
@@ -56,6 +56,7 @@ export function hudModel(input, nowMs) {
     prompt: promptText(input, status),
     countdown: counting ? String(Math.max(1, Math.ceil(status.countdown_s))) : "",
     review: status.review,
+    grade: status.grade ?? null,
     byHand: status.input === "hands",
     banner: banner(input, status, nowMs),
     gesture: status.gesture ?? null,
@@ -77,7 +78,8 @@ export function hudText(model) {
     `Recording: ${model.recording.text}`,
     model.task ? `Task: ${model.task}` : "",
     model.prompt,
-    model.review && !model.byHand ? "A success, B failure, X discard" : "",
+    model.review && !model.byHand ? "A success, B failure, X discard, hold X once more" : "",
+    model.review && model.grade !== null ? `Grade ${model.grade} of 5` : "",
     model.gesture ? `${model.gesture.text} ${Math.round(model.gesture.share * 100)} %` : "",
     model.latency,
     `Tracking: ${model.tracking.map(({ label, word }) => `${label} ${word}`).join(", ")}`,

@@ -79,8 +79,9 @@ export function readGamepad(gamepad) {
   for (const [index, bit] of layout) {
     if (buttonValue(gamepad, index) >= PRESSED) buttons |= bit;
   }
-  // Axes 0 and 1 are the touchpad, null where the controller has none.
-  const stick = isStandard ? [gamepad.axes[2] ?? 0, gamepad.axes[3] ?? 0] : [0, 0];
+  // Axes 0 and 1 are the touchpad, null where the controller has none. Gamepads count down, the
+  // protocol counts up.
+  const stick = isStandard ? [gamepad.axes[2] ?? 0, 0 - (gamepad.axes[3] ?? 0)] : [0, 0];
   return {
     trigger: buttonValue(gamepad, 0),
     squeeze: isStandard ? buttonValue(gamepad, 1) : 0,
