@@ -138,7 +138,7 @@ class Words:
 CONTROLLERS = Words(
     engage="hold a grip",
     reset="Release both grips, then hold X for 1 s.",
-    label="A: success, B: failure, X: discard, held: once more. Right stick: grade.",
+    label="A: success, B: failure, X: discard, X held: again.",
     recording="A: done, B: pause.",
     paused="B: go on, A: done.",
     start="A: start recording.",

@@ -105,7 +105,7 @@ def hud_model(known: HudInput) -> HudModel:
     if status is None:
         nothing = Line("not recording", GREY)
         return HudModel(
-            Line("—", GREY), (False, False), nothing, False, (), _tracking(None), "", "", "",
+            Line("…", GREY), (False, False), nothing, False, (), _tracking(None), "", "", "",
             False, None, False, None, _banner(known), (),
         )  # fmt: skip
     text, colour = MOTION.get(status.motion, (status.motion.upper(), GREY))

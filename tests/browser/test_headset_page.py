@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from scipy.spatial.transform import Rotation
 
 from teleop import protocol
+from teleop.hmd.openxr.panels import WristPanels
 from teleop.samples import Button, Tracking
 from tests.browser.fake_gateway import TOKEN, FakeGateway
 
@@ -635,3 +636,88 @@ def test_the_pages_clock_knows_offset_drift_and_how_sure_it_is(
     assert found["age"] == pytest.approx(30.0, abs=found["error"])
     if not jitter_ms:
         assert found["drift"] == pytest.approx(drift_ppm, abs=1.0)
+
+
+# --- panels ---------------------------------------------------------------------------------------
+
+PANELS = """async (steps) => {
+  const { WristPanels } = await import("/static/xr/panels.js");
+  const panels = new WristPanels();
+  const vector = ([x, y, z, w]) => ({ x, y, z, w });
+  return steps.map(({ head, aim, trigger, stick, allowed }) => {
+    const pose = { position: vector(head.slice(0, 3)), orientation: vector(head.slice(3)) };
+    const right = { aim, trigger, stickUp: stick };
+    panels.update(pose, { left: null, right }, { left: 0.75, right: 0.75 }, allowed, 0.05);
+    const cursor = panels.cursor && [panels.cursor.x, panels.cursor.y];
+    const places = ["left", "right"].map((side) => panels.place(side))
+      .map(({ right, down, width }) => [right, down, width]);
+    return { pointed: panels.pointed, held: panels.held, cursor, places };
+  });
+}"""
+
+
+def test_panels_move_as_in_the_native_client(page: Page, gateway: FakeGateway) -> None:
+    rng = np.random.default_rng(5)
+    native, steps, wanted = WristPanels("low"), [], []
+    at, trigger = np.array([0.3, 0.3]), 0.0
+    for k in range(400):
+        head = np.array([*rng.normal(0, 0.02, 3), *Rotation.random(random_state=k % 7).as_quat()])
+        at = np.clip(at + rng.normal(0, 0.06, 2), -0.7, 0.7)
+        trigger = float(np.clip(trigger + rng.choice([-0.45, 0.0, 0.45]), 0.0, 1.0))
+        ahead = Rotation.from_quat(head[3:]).apply([np.tan(at[0]), -np.tan(at[1]), -1.0])
+        turn, _ = Rotation.align_vectors([ahead / np.linalg.norm(ahead)], [[0, 0, -1]])
+        aim = np.array([*head[:3], *turn.as_quat()])
+        step = {"trigger": trigger, "stick": float(rng.uniform(-1, 1)), "allowed": k % 40 < 36}
+        steps.append(step | {"head": head.tolist(), "aim": aim.tolist()})
+        row = protocol.empty_frame()
+        controller = row["right_controller"]
+        controller["flags"], controller["aim"] = Tracking.VALID, aim
+        controller["trigger"], controller["thumbstick"][1] = trigger, step["stick"]
+        native.update(head, row, {"left": 0.75, "right": 0.75}, step["allowed"], 0.05)
+        places = [native.place(side) for side in ("left", "right")]
+        wanted.append((native.pointed, native.held, native.cursor, places))
+    page.goto(gateway.page("/xr"))
+    held = set()
+    for found, (pointed, holds, cursor, places) in zip(
+        page.evaluate(PANELS, steps), wanted, strict=True
+    ):
+        held.add(holds)
+        assert (found["pointed"], found["held"]) == (pointed, holds)
+        assert (found["cursor"] is None) == (cursor is None)
+        if cursor is not None:
+            np.testing.assert_allclose(found["cursor"], cursor, atol=1e-5)
+        for ours, place in zip(found["places"], places, strict=True):
+            assert place is not None
+            np.testing.assert_allclose(ours, (place.right, place.down, place.width), atol=1e-5)
+    assert held == {None, "left", "right"}, "the course moves both"
+
+
+def test_a_wrist_picture_is_dragged_in_the_headset_and_stays_there(
+    immersive: Page, gateway: FakeGateway
+) -> None:
+    gateway.wait_until(lambda: gateway.acks.get("wrist_right", 0) >= 2)
+
+    def point(right: float, down: float, trigger: int) -> None:
+        """From the head itself, which looks straight ahead."""
+        turn = Rotation.from_euler("YX", [-right, -down]).as_quat().tolist()
+        immersive.evaluate(
+            """([turn, trigger]) => {
+                const { position, controllers: { right } } = window.xrDevice;
+                right.position.set(position.x, position.y, position.z);
+                right.quaternion.set(...turn);
+                right.updateButtonValue('trigger', trigger);
+            }""",
+            [turn, trigger],
+        )
+        next_frame(gateway)
+
+    point(0.42, 0.4, 0)
+    point(0.42, 0.4, 1)
+    for share in np.linspace(0.0, 1.0, 8):
+        point(0.42 - 0.5 * share, 0.4 - 0.3 * share, 1)
+    point(-0.08, 0.1, 0)
+    kept = immersive.evaluate("JSON.parse(window.localStorage.getItem('telecap.panels'))")
+    assert kept["kind"] == "low"
+    assert set(kept["moved"]) == {"right"}
+    assert kept["moved"]["right"]["right"] == pytest.approx(-0.08, abs=0.06)
+    assert kept["moved"]["right"]["down"] == pytest.approx(0.1, abs=0.06)

@@ -13,6 +13,7 @@ from teleop.commands.hmd import AddressError, split_address, tls_context
 from teleop.hmd.hudmodel import AMBER, HudInput, clock_text, hud_model
 from teleop.hmd.openxr.bindings import BOOLEANS, FLOATS, PROFILES, STICK
 from teleop.hmd.openxr.hudimage import HudImage
+from teleop.hmd.openxr.panels import WristPanels
 from teleop.hmd.openxr.placing import (
     BONE_M,
     Eye,
@@ -199,7 +200,7 @@ def test_each_eye_has_its_own_picture_where_there_is_one() -> None:
 def test_wrist_pictures_stay_low_at_the_sides_of_the_view() -> None:
     for yaw in (0.0, 1.3):
         head = turned(yaw)
-        quads = wrist_quads([stream("wrist_left"), stream("wrist_right")], head)
+        quads = wrist_quads([stream("wrist_left"), stream("wrist_right")], head, WristPanels())
         assert [quad.texture for quad in quads] == ["frame", "wrist_left", "frame", "wrist_right"]
         for sign, quad in zip((-1, 1), quads[1::2], strict=True):
             local = np.linalg.inv(rigid(head)) @ quad.T_stage_quad[:, 3]
@@ -308,7 +309,7 @@ def test_wrist_pictures_hang_where_they_are_wanted_or_nowhere() -> None:
     streams = [stream("wrist_left"), stream("wrist_right")]
     heights = {}
     for place in ("low", "high", "side"):
-        quads = wrist_quads(streams, turned(0.0, (0.0, 0.0, 0.0)), place)
+        quads = wrist_quads(streams, turned(0.0, (0.0, 0.0, 0.0)), WristPanels(place))
         heights[place] = quads[1].T_stage_quad[1, 3]
     assert heights["low"] < heights["side"] < heights["high"]
-    assert wrist_quads(streams, turned(0.0), "off") == []
+    assert wrist_quads(streams, turned(0.0), WristPanels("off")) == []

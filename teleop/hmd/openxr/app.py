@@ -26,6 +26,7 @@ from teleop.hmd.openxr.graphics import preferred_kind
 from teleop.hmd.openxr.headless import headless_session, sample, stream
 from teleop.hmd.openxr.hudimage import HEIGHT, WIDTH, HudImage
 from teleop.hmd.openxr.link import Link
+from teleop.hmd.openxr.panels import WristPanels, panels_file
 from teleop.hmd.openxr.pictures import Decoder, Picture
 from teleop.hmd.openxr.runtime import LOST, Runtime, lost
 from teleop.hmd.openxr.sampling import Sampler
@@ -209,7 +210,10 @@ class HmdApp:
 
     def _frames(self, session: Session, display: Display, clock: RuntimeClock) -> None:
         settings = self._settings
-        view, hud = OperatorView(settings.wrists, settings.arms), HudImage()
+        view, hud = (
+            OperatorView(WristPanels(settings.wrists, panels_file()), settings.arms),
+            HudImage(),
+        )
         recentred = session.recentred
         while not self._ended():
             session.poll()

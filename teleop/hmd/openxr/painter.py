@@ -15,6 +15,7 @@ from teleop.hmd.openxr.placing import Matrix, Quad
 BACKGROUND = (0.05, 0.06, 0.08, 1.0)
 PLAIN = {
     "frame": (110, 122, 136, 255),
+    "pointed": (47, 127, 224, 255),
     "hand": (235, 235, 235, 255),
     "far": (217, 138, 0, 255),
     "near": (31, 157, 85, 255),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from teleop.hmd.openxr.panels import WristPanels
 from teleop.protocol import AlignmentInfo, StreamInfo
 from teleop.samples import SIDES
 
@@ -23,13 +24,12 @@ PICTURE_M = 2.0
 """Far enough for relaxed eyes, near enough to stay inside any far plane."""
 HUD_M = 1.5
 HUD_WIDTH_RAD = 0.98
-WRIST_WIDTH_RAD = 0.25
-WRIST_PLACES = {"low": (0.42, 0.4), "high": (0.42, -0.32), "side": (0.6, 0.05)}
-"""Angles to the right (left) and down of straight ahead [rad]."""
 BONE_M = 0.008
 """Half width of a drawn limb."""
 FRAME_M = 0.004
 """Frame around a wrist picture, which may be as dark as what it covers."""
+POINTED_M, CURSOR_M = 0.01, 0.008
+"""The same of a panel that is pointed at, and half the size of the point."""
 NEAR_M, FAR_M = 0.05, 100.0
 
 
@@ -150,24 +150,29 @@ def picture_quad(stream: StreamInfo, eye: Eye, head: Any, quat_xyzw: Any) -> Qua
     return Quad(stream.name, rigid([*origin, *quat_xyzw]) @ angular(stream))
 
 
-def wrist_quads(streams: Sequence[StreamInfo], head: Any, place: str = "low") -> list[Quad]:
-    """Wrist pictures to the sides, fixed to the head, each on a frame; none at place `off`."""
+def wrist_quads(streams: Sequence[StreamInfo], head: Any, panels: WristPanels) -> list[Quad]:
+    """Wrist pictures where their panels hang, fixed to the head, each on a frame.
+
+    Where one is pointed at, its frame says so, and so does a point.
+    """
     quads: list[Quad] = []
-    if place not in WRIST_PLACES:
-        return quads
-    right, down = WRIST_PLACES[place]
-    for sign, side in zip((-1, 1), SIDES, strict=True):
+    front = rigid(head)
+    for side in SIDES:
         stream = next((s for s in streams if s.name == f"wrist_{side}"), None)
-        if stream is None:
+        place = panels.place(side)
+        if stream is None or place is None:
             continue
-        x = sign * HUD_M * math.tan(right)
-        y = -HUD_M * math.tan(down)
-        half = HUD_M * math.tan(WRIST_WIDTH_RAD / 2)
+        x, y = HUD_M * math.tan(place.right), -HUD_M * math.tan(place.down)
+        half = HUD_M * math.tan(place.width / 2)
         tall = half * stream.height / stream.width
-        front = rigid(head)
-        frame = placed(x, y, -HUD_M, half + FRAME_M, tall + FRAME_M)
-        quads.append(Quad("frame", front @ frame))
+        pointed = panels.pointed == side
+        edge = POINTED_M if pointed else FRAME_M
+        frame = placed(x, y, -HUD_M, half + edge, tall + edge)
+        quads.append(Quad("pointed" if pointed else "frame", front @ frame))
         quads.append(Quad(stream.name, front @ placed(x, y, -HUD_M, half, tall)))
+    if panels.cursor is not None:
+        x, y = HUD_M * panels.cursor
+        quads.append(Quad("pointed", front @ placed(x, y, -HUD_M, CURSOR_M, CURSOR_M)))
     return quads
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from teleop.hmd.openxr.frames import Frame
+from teleop.hmd.openxr.panels import WristPanels
 from teleop.hmd.openxr.placing import (
     Eye,
     Quad,
@@ -35,15 +37,18 @@ class OperatorView:
     operator faced at the start: turning the head looks around in it, and no picture smears.
 
     Args:
-        wrists: Where wrist pictures hang: `low`, `high`, `side` or `off`.
+        panels: Where wrist pictures hang.
         arms: Draw the robot's limbs.
 
     Attributes:
         hud_aspect: Width over height of the HUD.
     """
 
-    def __init__(self, wrists: str = "low", arms: bool = False) -> None:
-        self._wrists, self._arms = wrists, arms
+    def __init__(self, panels: WristPanels | None = None, arms: bool = False) -> None:
+        self._panels, self._arms = panels or WristPanels(), arms
+        self._row: Any = None
+        self._status: Status | None = None
+        self._t_s: float | None = None
         self._skeleton: list[Quad] = []
         self.hud_aspect = 1.25
         self._streams: dict[str, StreamInfo] = {}
@@ -67,6 +72,7 @@ class OperatorView:
         )
         if pressed:
             self.recentre()
+        self._row, self._status = row, status
         self._alignment = []
         if self._arms and status is not None:
             self._skeleton = skeleton_quads(status.skeleton) + target_quads(status.targets)
@@ -77,6 +83,8 @@ class OperatorView:
         """Quads for an eye, far to near."""
         if self._heading is None:
             self._heading = heading(frame.head)
+        if eye is frame.eyes[0]:
+            self._move_panels(frame.head)
         streams = list(self._streams.values())
         found = []
         main = head_stream(streams, eye.name)
@@ -84,10 +92,27 @@ class OperatorView:
             turn = self._turns[main.name]
             direction = self._heading if turn is None else multiply(turn, self._heading)
             found.append(picture_quad(main, eye, frame.head, direction))
-        found += wrist_quads(streams, frame.head, self._wrists)
+        found += wrist_quads(streams, frame.head, self._panels)
         found += self._skeleton
         found += self._alignment
         return [*found, hud_quad(frame.head, self.hud_aspect)]
+
+    def _move_panels(self, head: Any) -> None:
+        """Only while no arm follows: the trigger is a gripper's otherwise."""
+        now_s = time.monotonic()
+        seconds = 0.0 if self._t_s is None else min(now_s - self._t_s, 0.1)
+        self._t_s = now_s
+        if self._row is None:
+            return
+        status = self._status
+        held = any(float(self._row[f"{side}_controller"]["squeeze"]) > 0.5 for side in SIDES)
+        follows = status is not None and any(status.engaged)
+        aspects = {
+            side: stream.height / stream.width
+            for side in SIDES
+            if (stream := self._streams.get(f"wrist_{side}")) is not None
+        }
+        self._panels.update(head, self._row, aspects, not (held or follows), seconds)
 
 
 def _hands(row: Any) -> dict[str, Any]:

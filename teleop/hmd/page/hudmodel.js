@@ -47,7 +47,7 @@ export function hudModel(input, nowMs) {
   const status = input.status ?? EMPTY_STATUS;
   const counting = status.recording === "countdown";
   return {
-    motion: MOTION[status.motion] ?? { text: "—", colour: COLOURS.grey },
+    motion: MOTION[status.motion] ?? { text: "…", colour: COLOURS.grey },
     arms: status.engaged,
     recording: recordingLine(status),
     latency: latencyText(input.latencyMs),

@@ -12,6 +12,7 @@ import { keepSession, takeSession } from "./resume.js";
 import { XrSession, canSeeRoom, obstacle } from "./session.js";
 import { StereoView } from "./stereo.js";
 import { readToken, redeemCode, storeTyped } from "./token.js";
+import { WristPanels } from "./panels.js";
 import { readTracking } from "./tracking.js";
 import { VideoReceiver, knownCodecs } from "./video.js";
 import { Voice } from "./voice.js";
@@ -44,7 +45,8 @@ class HeadsetPage {
   #view = null;
   #gl = null;
   #lock;
-  #wrists;
+  #panels = new WristPanels(storage());
+  #frameAtMs = 0;
   #drawsArms;
   #room;
   #canSeeRoom = false;
@@ -70,7 +72,7 @@ class HeadsetPage {
     enter: () => this.#toggle(),
     estop: () => this.#estop(),
     lock: (value) => this.#setLock(value),
-    wrists: (value) => { this.#wrists = value; },
+    wrists: (value) => { this.#panels.kind = value; },
     arms: (value) => { this.#drawsArms = value === "on"; },
     room: (value) => { this.#room = value; },
     voice: (value) => { this.#voice.level = value; },
@@ -283,7 +285,8 @@ class HeadsetPage {
     const viewer = frame.getViewerPose(space);
     this.#showHud(performance.now());
     if (viewer && this.#view) {
-      this.#view.wrists = this.#wrists;
+      this.#movePanels(viewer.transform, sample, timeMs);
+      this.#view.panels = this.#panels;
       this.#view.skeleton = this.#drawsArms ? this.#input.status?.skeleton ?? {} : {};
       this.#view.markers = [
         ...alignmentMarkers(this.#input.status, sample),
@@ -303,6 +306,18 @@ class HeadsetPage {
         this.#pictureAgeMs = smooth(this.#pictureAgeMs, ageMs);
       }
     }
+  }
+
+  /** Only while no arm follows: the trigger is a gripper's otherwise. */
+  #movePanels(head, { controllers }, timeMs) {
+    const [left, right] = controllers.map((controller) => controller && {
+      aim: controller.aim, trigger: controller.trigger, stickUp: controller.stick[1],
+    });
+    const follows = this.#input.status?.engaged.some(Boolean) ?? false;
+    const allowed = !follows && !this.#input.isGripHeld;
+    const seconds = Math.min((timeMs - this.#frameAtMs) / 1000, 0.1);
+    this.#frameAtMs = timeMs;
+    this.#panels.update(head, { left, right }, this.#view.wristAspects, allowed, seconds);
   }
 
   #recentreOnStick(sample) {
@@ -330,6 +345,15 @@ class HeadsetPage {
 
 function holdsButton({ controllers }, button) {
   return controllers.some((controller) => ((controller?.buttons ?? 0) & button) !== 0);
+}
+
+/** Browsers may refuse even to look at it. */
+function storage() {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
 }
 
 function smooth(previous, value) {

@@ -71,3 +71,21 @@ export function turned([ax, ay, az, aw], { x, y, z, w }) {
     w: aw * w - ax * x - ay * y - az * z,
   };
 }
+
+/**
+ * @param {{x: number, y: number, z: number, w: number}} q
+ * @returns {{x: number, y: number, z: number, w: number}} the turn back
+ */
+export function conjugated({ x, y, z, w }) {
+  return { x: -x, y: -y, z: -z, w };
+}
+
+/**
+ * @param {{x: number, y: number, z: number, w: number}} q
+ * @param {number[]} v
+ * @returns {number[]} the vector, turned
+ */
+export function rotated({ x, y, z, w }, [a, b, c]) {
+  const [p, q, r] = [2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)];
+  return [a + w * p + y * r - z * q, b + w * q + z * p - x * r, c + w * r + x * q - y * p];
+}

@@ -5,6 +5,7 @@
 
 import { MarkerPainter } from "./markers.js";
 import { multiply, placed, rigid, turned, yawOf } from "./matrix.js";
+import { WristPanels } from "./panels.js";
 import { makeTexture, plainTexture } from "./texture.js";
 
 const VERTEX = `#version 300 es
@@ -26,11 +27,10 @@ void main() { colour = texture(picture, uv); }`;
 const PICTURE_M = 2.0;
 const HUD_M = 1.5;
 const BACKGROUND = [0.05, 0.06, 0.08, 1];
-/** Wrist pictures: angular width, and places by angles to the side and down of ahead [rad]. */
-const WRIST_WIDTH = 0.25;
-const WRIST_PLACES = Object.freeze({ low: [0.42, 0.4], high: [0.42, -0.32], side: [0.6, 0.05] });
 /** Frame around a wrist picture, which may be as dark as what it covers: colour, width [m]. */
 const FRAME = Object.freeze({ rgba: [110, 122, 136, 255], width: 0.004 });
+/** The same of a panel that is pointed at, and half the size of the point [m]. */
+const POINTED = Object.freeze({ rgba: [47, 127, 224, 255], width: 0.01, cursor: 0.008 });
 /** Angular width of the HUD canvas [rad]. */
 const HUD_WIDTH = 0.98;
 
@@ -41,6 +41,7 @@ export class StereoView {
   #program;
   #mvp;
   #frame;
+  #pointed;
   /** @type {Map<string, {texture: WebGLTexture, stream: import("./video.js").StreamInfo,
    *                       turn: number[] | null}>} */
   #pictures = new Map();
@@ -52,8 +53,8 @@ export class StereoView {
   #heading = null;
   /** "head": the picture follows the head; "room": it stays where the operator faced. */
   lock = "room";
-  /** Where wrist pictures hang: "low", "high", "side" or "off". */
-  wrists = "low";
+  /** Where wrist pictures hang. */
+  panels = new WristPanels();
   /** @type {Record<string, number[][]>} points along the robot's limbs; empty draws none */
   skeleton = {};
   /** @type {import("./markers.js").Marker[]} where hands are and where they must be */
@@ -67,6 +68,7 @@ export class StereoView {
     this.#mvp = gl.getUniformLocation(this.#program, "mvp");
     this.#markers = new MarkerPainter(gl, (texture, mvp) => this.#quad(texture, mvp));
     this.#frame = plainTexture(gl, FRAME.rgba);
+    this.#pointed = plainTexture(gl, POINTED.rgba);
   }
 
   /** Put the picture in front of the operator again at the next frame. */
@@ -135,6 +137,7 @@ export class StereoView {
     }
     const front = multiply(clip, rigid(head.orientation, head.position));
     for (const side of ["left", "right"]) this.#drawWrist(front, side);
+    this.#drawCursor(front);
     for (const points of Object.values(this.skeleton)) this.#markers.drawLimb(clip, points);
     for (const marker of this.markers) this.#markers.draw(clip, marker);
     if (this.#hudTexture !== null) this.#drawHud(front);
@@ -150,18 +153,35 @@ export class StereoView {
     gl.disable(gl.BLEND);
   }
 
+  /** @returns {Record<string, number>} height over width of the wrist pictures there are */
+  get wristAspects() {
+    const found = {};
+    for (const side of ["left", "right"]) {
+      const picture = this.#pictures.get(`wrist_${side}`);
+      if (picture) found[side] = picture.stream.height / picture.stream.width;
+    }
+    return found;
+  }
+
   #drawWrist(front, side) {
     const picture = this.#pictures.get(`wrist_${side}`);
-    const place = WRIST_PLACES[this.wrists];
+    const place = this.panels.place(side);
     if (!picture || !place) return;
     const { width, height } = picture.stream;
-    const half = HUD_M * Math.tan(WRIST_WIDTH / 2);
-    const x = HUD_M * Math.tan(place[0]) * (side === "left" ? -1 : 1);
-    const y = -HUD_M * Math.tan(place[1]);
-    const [across, along] = [half, (half * height) / width];
-    const frame = placed(x, y, -HUD_M, across + FRAME.width, along + FRAME.width);
-    this.#quad(this.#frame, multiply(front, frame));
+    const across = HUD_M * Math.tan(place.width / 2);
+    const along = (across * height) / width;
+    const x = HUD_M * Math.tan(place.right), y = -HUD_M * Math.tan(place.down);
+    const [texture, edge] = this.panels.pointed === side
+      ? [this.#pointed, POINTED.width] : [this.#frame, FRAME.width];
+    this.#quad(texture, multiply(front, placed(x, y, -HUD_M, across + edge, along + edge)));
     this.#quad(picture.texture, multiply(front, placed(x, y, -HUD_M, across, along)));
+  }
+
+  #drawCursor(front) {
+    const { cursor } = this.panels;
+    if (cursor === null) return;
+    const at = placed(cursor.x * HUD_M, cursor.y * HUD_M, -HUD_M, POINTED.cursor, POINTED.cursor);
+    this.#quad(this.#pointed, multiply(front, at));
   }
 
   #headPicture(eye) {
