@@ -659,10 +659,10 @@ PANELS = """async (steps) => {
 def test_panels_move_as_in_the_native_client(page: Page, gateway: FakeGateway) -> None:
     rng = np.random.default_rng(5)
     native, steps, wanted = WristPanels("low"), [], []
-    at, trigger = np.array([0.3, 0.3]), 0.0
+    trigger = 0.0
     for k in range(400):
         head = np.array([*rng.normal(0, 0.02, 3), *Rotation.random(random_state=k % 7).as_quat()])
-        at = np.clip(at + rng.normal(0, 0.06, 2), -0.7, 0.7)
+        at = np.array([0.6 * np.sin(k / 15), 0.4 + 0.2 * np.sin(k / 7)])
         trigger = float(np.clip(trigger + rng.choice([-0.45, 0.0, 0.45]), 0.0, 1.0))
         ahead = Rotation.from_quat(head[3:]).apply([np.tan(at[0]), -np.tan(at[1]), -1.0])
         turn, _ = Rotation.align_vectors([ahead / np.linalg.norm(ahead)], [[0, 0, -1]])
