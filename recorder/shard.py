@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,9 @@ _HEADER = struct.Struct("<8sQIIqqqQII")
 """Magic, first row, rows, payload bytes, four stamps, payload crc32c, crc32c of the header."""
 CRC = struct.Struct("<I")
 PARTIAL = ".partial"
+KEPT = 4096
+"""Places of records a writer remembers; those of longer takes are read from their headers, so that
+memory does not grow with a take."""
 
 
 class Stamps(NamedTuple):
@@ -140,7 +144,10 @@ class ShardWriter:
         self.rows = 0
         self.dirty = False
         self._index = array("Q")
+        self._kept = KEPT
         self._size = 0
+        self.n_records = 0
+        """Records written."""
 
     def resume(self, records: Sequence[Record], keys: Sequence[int] = ()) -> None:
         """Continue after records found by a scan; the file is cut behind the last of them.
@@ -153,15 +160,12 @@ class ShardWriter:
         self._size = records[-1].end if records else 0
         os.ftruncate(self.fd, self._size)
         self._index = array("Q", [v for r in records for v in (r.offset, r.nbytes)])
+        self._kept = sys.maxsize  # what was scanned is known anyhow
+        self.n_records = len(records)
         self.rows = records[-1].first_row + records[-1].n_rows if records else 0
 
-    @property
-    def n_records(self) -> int:
-        """Records written."""
-        return len(self._index) // 2
-
     def place(self, record: int) -> tuple[int, int]:
-        """Offset and bytes of a record's payload."""
+        """Offset and bytes of a record's payload; of a shard that was resumed."""
         return self._index[2 * record], self._index[2 * record + 1]
 
     def append(
@@ -183,19 +187,37 @@ class ShardWriter:
         written = write_all(self.fd, (_header(self.rows, n_rows, payload, stamps), payload))
         if key and self._per_chunk > 1:
             self._keys.append(self.n_records)
-        self._index.extend((self._size + _HEADER.size, len(payload)))
+        if self.n_records < self._kept:
+            self._index.extend((self._size + _HEADER.size, len(payload)))
         self._size += written
+        self.n_records += 1
         self.rows += n_rows
         self.dirty = True
 
     def seal(self, n_chunks: int) -> None:
         """Append the index of the first `n_chunks` chunks; no chunk, no file is needed."""
         if n_chunks:
-            places = np.frombuffer(self._index, dtype=np.uint64).reshape(-1, 2)
+            places = self._places()
             if self._per_chunk > 1:
                 places = grouped(places, self._keys, self._per_chunk)
             index = places[:n_chunks].tobytes()
             write_all(self.fd, (index, CRC.pack(google_crc32c.value(index))))
+
+    def _places(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Offset and bytes of each record's payload, `(records, 2)`."""
+        known = np.frombuffer(self._index, dtype=np.uint64).reshape(-1, 2)
+        if len(known) == self.n_records:
+            return known
+        places = np.empty((self.n_records, 2), dtype=np.uint64)
+        places[: len(known)] = known
+        offset = int(known[-1].sum())
+        with self.partial.open("rb", buffering=0) as file:
+            for record in range(len(known), self.n_records):
+                head = os.pread(file.fileno(), _HEADER.size, offset)
+                nbytes = _HEADER.unpack(head)[3]
+                places[record] = offset + _HEADER.size, nbytes
+                offset += _HEADER.size + nbytes
+        return places
 
     def publish(self, n_chunks: int) -> None:
         """Give the sealed file its name in the Zarr array; it stays open, to be synced."""

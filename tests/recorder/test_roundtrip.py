@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recorder import CameraSpec, Dataset, StreamSpec
 from recorder.errors import SchemaError, UnknownStreamError
+from recorder.shard import ShardWriter
 from tests.recorder.takes import (
     CAMERAS,
     HEAD,
@@ -185,3 +186,23 @@ def test_readers_cross_processes(tmp_path: Path, method: str) -> None:
     child.start()
     assert queue.get(timeout=30) == expected
     child.join()
+
+
+@pytest.mark.parametrize("per_chunk", [1, 10])
+def test_a_long_shard_is_sealed_alike_though_its_index_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_chunk: int
+) -> None:
+    sealed = {}
+    for kept in (3, 10_000):
+        monkeypatch.setattr("recorder.shard.KEPT", kept)
+        rng = np.random.default_rng(0)
+        shard = ShardWriter(tmp_path / f"{kept}", per_chunk)
+        for k in range(200):
+            shard.append(rng.bytes(int(rng.integers(1, 90))), key=k % 7 == 0)
+            assert len(shard._index) <= 2 * kept
+        n_chunks = -(-200 // per_chunk)
+        shard.seal(n_chunks)
+        shard.publish(n_chunks)
+        shard.close()
+        sealed[kept] = (tmp_path / f"{kept}").read_bytes()
+    assert sealed[3] == sealed[10_000]
