@@ -18,6 +18,7 @@ from bench.timing import Run, turns
 from bench.trajectory import REACH, bimanual
 from bench.urdf import write_urdf
 from recorder import Dataset
+from recorder.schema import H264, JPEG
 from retarget.errors import RetargetError
 from tests.retarget.conftest import cached_rig
 
@@ -158,10 +159,11 @@ def test_the_recorder_bench_records_what_it_is_fed(tmp_path: Path) -> None:
     assert 450 <= len(episode.stream("state")) <= 505
 
 
-def test_the_read_bench_reads_the_same_pictures_in_both_ways(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", [JPEG, H264])
+def test_the_read_bench_reads_the_same_pictures_in_both_ways(tmp_path: Path, codec: str) -> None:
     from bench import read as bench_read
 
-    episode = bench_read.record(tmp_path, 3.0)
+    episode = bench_read.record(tmp_path, 3.0, codec)
     ours, _ = bench_read.ours(episode)
     theirs, _ = bench_read.zarr_python(episode)
     sample = ours(10)

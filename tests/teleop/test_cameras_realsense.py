@@ -156,7 +156,8 @@ def test_a_device_that_is_unplugged_is_told_and_comes_back(
     readers = readers_of(device, tmp_path, COLOUR, DEPTH)
     until(opened(device), "both streams")
     device.both(0)
-    until(lambda: all(r.take() for r in readers), "pictures")
+    until(lambda: all(r._waiting for r in readers), "pictures")
+    assert all(r.take() for r in readers)
     plugged.clear()
     for reader in readers:
         told: list[tuple[str, dict[str, Any]]] = []
@@ -166,7 +167,7 @@ def test_a_device_that_is_unplugged_is_told_and_comes_back(
     plugged.append(device.device)
     until(opened(device), "both streams again")
     device.both(1)
-    until(lambda: all(r.take() for r in readers), "pictures again")
+    until(lambda: all(r._waiting for r in readers), "pictures again")
     for reader in readers:
         reader.close()
 
