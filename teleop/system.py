@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import string
 import tempfile
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ def new_config(**settings: Any) -> RunConfig:
     """
     if "rig" in settings:
         _require_arms(settings["rig"])
-    token = settings.pop("token", "") or secrets.token_urlsafe(12)
+    token = settings.pop("token", "") or new_token()
     render = detect_profile(settings.pop("render", "auto")).name  # asked once, for all processes
     instance = secrets.token_hex(4)
     run_dir = tempfile.mkdtemp(prefix="telecap-")
@@ -41,6 +42,11 @@ def new_config(**settings: Any) -> RunConfig:
         render=render,
         **settings,
     )
+
+
+def new_token() -> str:
+    """A token that can be given to any program: one that began with a dash would be an option."""
+    return secrets.choice(string.ascii_letters) + secrets.token_urlsafe(12)[1:]
 
 
 class NoArmsError(TeleopError):

@@ -9,6 +9,7 @@ import pytest
 
 from recorder import CameraSpec, Dataset, StreamSpec
 from teleop.cli import main
+from teleop.system import new_token
 from tests.recorder.export_episodes import SESSION, STATE, Recipe, record
 from tests.teleop.test_report import make_episode
 
@@ -181,3 +182,9 @@ def test_a_check_writes_a_report_of_what_it_checked(tmp_path: Path) -> None:
     run("check", dataset.path, "--html", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert all(episode.id in page for episode in episodes)
+
+
+def test_a_token_is_never_taken_for_an_option() -> None:
+    tokens = {new_token() for _ in range(2000)}
+    assert len(tokens) == 2000
+    assert all(token[0].isalpha() and len(token) == 16 for token in tokens)
