@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from recorder.camera import CameraStream
-from recorder.episode import Episode
 from recorder.errors import RecorderError
 from recorder.numeric import Stream
 from recorder.schema import CAMERAS
@@ -74,8 +73,22 @@ class Aligned:
         return whole
 
 
+class Streams(Protocol):
+    """What has streams and cameras to align: an `Episode`."""
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """Host time of the part that is used [ns]."""
+
+    def stream(self, name: str) -> Stream:
+        """A numeric stream."""
+
+    def camera(self, name: str) -> CameraStream:
+        """A camera."""
+
+
 def align(
-    episode: Episode,
+    episode: Streams,
     fps: float,
     policies: Mapping[str, Policy | Method],
     start_ns: int | None = None,
@@ -170,7 +183,7 @@ def _previous(t_grid_ns: Times, t_ns: Times) -> Times:
     return np.asarray(np.maximum(rows, 0))
 
 
-def _source(episode: Episode, name: str) -> Stream | CameraStream:
+def _source(episode: Streams, name: str) -> Stream | CameraStream:
     group, _, camera = name.partition("/")
     return episode.camera(camera) if group == CAMERAS else episode.stream(name)
 

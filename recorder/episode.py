@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recorder import edits, layout
+from recorder.align import Aligned, Method, Policy, align
 from recorder.camera import CameraStream
 from recorder.errors import EpisodeNotFoundError, UnfinishedEpisodeError, UnknownStreamError
 from recorder.journal import Event
@@ -128,6 +130,16 @@ class Episode:
             raise UnknownStreamError("camera", name, self._cameras)
         rows = self._rows[f"{CAMERAS}/{name}"]
         return CameraStream(self.path, self._cameras[name], rows, self._chunk_rows)
+
+    def at(
+        self,
+        fps: float,
+        policies: Mapping[str, Policy | Method],
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+    ) -> Aligned:
+        """Streams brought to a fixed rate, with masks and the error of each row; see `align`."""
+        return align(self, fps, policies, start_ns, end_ns)
 
     def _rows_on_disk(self) -> dict[str, int]:
         """Rows that every field of a stream has in its chunks, of an unfinished episode."""

@@ -23,9 +23,9 @@ from teleop.samples import MEMORY
 
 TIMELINE = "host"
 FIGURE_HZ = 30.0
+"""Rate of the stick figure."""
 STILLS = ("image/jpeg", "image/png")
 """What the viewer decodes itself."""
-"""Rate of the stick figure."""
 CURVES = {
     "joints/measured": ("state", "position"),
     "joints/requested": ("command/requested", "position"),
@@ -169,15 +169,15 @@ def import_rerun() -> Any:
     return rerun
 
 
-def open_recording(episode: Episode, save: Path | None) -> Any:
+def open_recording(name: str, save: Path | None) -> Any:
     """A recording that goes to a viewer on this machine, or into a file.
 
     Args:
-        episode: Gives it its name.
+        name: Its own.
         save: File to write, `.rrd`; None starts the viewer.
     """
     rr = import_rerun()
-    recording = rr.RecordingStream("telecap", recording_id=episode.id)
+    recording = rr.RecordingStream("telecap", recording_id=name)
     if save is None:
         os.environ.setdefault("CI", "1")  # the viewer then sends no usage data
         recording.spawn()

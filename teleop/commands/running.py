@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,7 +11,14 @@ from urllib.parse import urlsplit
 import tyro
 from tyro.conf import Positional
 
-from teleop.commands.shared import DEFAULT_DATASET, JsonFlag, UsageError, err, out
+from teleop.commands.shared import (
+    DEFAULT_DATASET,
+    JsonFlag,
+    UsageError,
+    err,
+    out,
+    stop_on_signals,
+)
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -78,7 +83,7 @@ def run(
         plan="" if plan is None else str(_plan_file(plan, task)),
         seed=seed,
     )
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     with Supervisor(config) as system:
         with err.status("starting …"):
             system.start(on_ready=lambda name: err.print(f"  {name} ready"))
@@ -234,10 +239,3 @@ def _print_cable(port: int) -> None:
     item = look_at_cable(port=port)
     if "connected" in item.found and item.todo:
         out.print(f"[bold]cable[/]    {item.found}: {item.todo}", soft_wrap=True)
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -68,3 +70,11 @@ def episode_paths(path: Path) -> Sequence[Path]:
     if (path / "zarr.json").is_file():
         return [path]
     raise UsageError(f"{path} is neither an episode (zarr.json) nor a dataset (dataset.json)")
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and a request to end set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

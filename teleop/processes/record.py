@@ -28,6 +28,7 @@ from teleop.cameras.base import Picture, camera_plan
 from teleop.collisions import CollisionCheck, check_take
 from teleop.config import RunConfig
 from teleop.processes.loop import Process
+from teleop.provenance import digest, provenance
 from teleop.qualities import clearances_of, thresholds_of
 from teleop.recording import (
     Channel,
@@ -80,7 +81,11 @@ class RecordProcess:
         self.collisions = {rig.name: CollisionCheck(rig)}
         thresholds_of(rig)  # what is wrong there is said at the start, not after a take
         clearances_of(rig)
-        self.rig_attributes = {"rig": rig.name, "model_hash": rig.model_hash}
+        self.rig_attributes: dict[str, Any] = {
+            "rig": rig.name,
+            "model_hash": rig.model_hash,
+            "provenance": provenance(),
+        }
         self.take: Take | None = None
         self.last: dict[str, Any] | None = None
         self.finished = ""
@@ -180,6 +185,7 @@ class RecordProcess:
             "take": command.get("take", 0),
             **command.get("attributes", {}),
         }
+        attributes["calibration_hash"] = digest(attributes.get("calibration"))
         writer = self.dataset.begin(
             [c.spec for c in self.channels] + self.operator_streams,
             self.camera_specs,

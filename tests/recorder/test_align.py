@@ -125,3 +125,15 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     empty = record(tmp_path, np.zeros(0, np.int64))
     with pytest.raises(RecorderError, match="it has no rows"):
         align(empty, 30.0, {"s": "previous"})
+
+
+def test_an_episode_gives_its_aligned_view_itself(tmp_path: Path) -> None:
+    spec = StreamSpec("state", np.dtype([("t_ns", np.int64), ("x", np.float64)]), 100.0)
+    writer = Dataset.open(tmp_path, create=True).begin([spec])
+    rows = np.zeros(50, spec.dtype)
+    rows["t_ns"], rows["x"] = 10**9 + np.arange(50) * 10**7, np.arange(50)
+    writer.append("state", rows)
+    episode = writer.finish()
+    mine, theirs = episode.at(30, {"state": "linear"}), align(episode, 30, {"state": "linear"})
+    np.testing.assert_array_equal(mine.values["state"]["x"], theirs.values["state"]["x"])
+    assert len(mine) == len(theirs) > 10

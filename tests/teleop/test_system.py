@@ -96,6 +96,8 @@ async def test_a_take_by_buttons_alone_is_saved_labelled_and_whole(system: Super
     (episode,) = episodes(system)
     assert episode.state == "complete"
     assert episode.attributes["outcome"] == "success"
+    assert episode.attributes["provenance"]["packages"]["telecap"]
+    assert len(episode.attributes["calibration_hash"]) == 64
     for name in episode.cameras:
         assert len(episode.camera(name)) > 0
         assert np.all(np.diff(episode.camera(name).seq.astype(int)) == 1), "a picture is missing"

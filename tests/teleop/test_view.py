@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,10 @@ import simplejpeg
 
 from recorder import CameraSpec, Dataset, StreamSpec
 from teleop.cli import main
+from teleop.config import CameraConfig
+from teleop.liveview import session_config
+from teleop.supervisor import Supervisor
+from teleop.system import new_config
 from teleop.view import ViewError, import_rerun
 from tests.retarget.conftest import cached_rig
 
@@ -77,3 +83,41 @@ def test_without_the_viewer_it_is_said_what_to_install(monkeypatch: pytest.Monke
     with pytest.raises(ViewError, match=r"telecap\[view\]"):
         import_rerun()
     assert importlib.util.find_spec("teleop.view") is not None
+
+
+@pytest.mark.system
+def test_a_running_session_is_shown_live(tmp_path: Path) -> None:
+    pytest.importorskip("rerun")
+    config = new_config(
+        rig="openarm",
+        dataset=str(tmp_path / "dataset"),
+        port=0,
+        render="cpu",
+        cameras=(
+            CameraConfig(name="head_left", width=160, height=120, rate_hz=15, codec="h264"),
+            CameraConfig(name="wrist_left", width=160, height=120, rate_hz=15),
+            CameraConfig(name="ceiling", width=160, height=120, rate_hz=10, codec="depth"),
+        ),
+    )
+    file = tmp_path / "live.rrd"
+    with Supervisor(config) as running:
+        running.start()
+        viewer = subprocess.Popen(
+            [sys.executable, "-m", "teleop.cli", "view", config.run_dir, "--save", str(file)],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        time.sleep(6.0)
+        viewer.send_signal(signal.SIGINT)
+        _, said = viewer.communicate(timeout=20)
+        assert viewer.returncode == 0, said
+    text = rerun_tool("print", "-vv", str(file))
+    for part in (
+        "/cameras/head_left", "/cameras/wrist_left", "/cameras/ceiling", "/robot/measured",
+        f"/joints/measured/{cached_rig('openarm').joint_names[0]}", "DepthImage", "EncodedImage",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ViewError, match="is no session"):
+        session_config(tmp_path)
