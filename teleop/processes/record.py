@@ -40,6 +40,7 @@ from teleop.recording import (
     split_operator,
 )
 from teleop.scheduling import request_nice
+from teleop.wallclock import WallClockWatch
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class RecordProcess:
         self.events = [bus.subscriber(f"events/{s}", None, depth=128) for s in EVENT_SOURCES]
         self.waiter = bus.waiter([self.commands])
         self._dropped: dict[str, int] = {}
+        self._wall = WallClockWatch()
         self._check_unchecked()
         self._next_sync_ns = 0
         self._next_status_ns = 0
@@ -125,6 +127,7 @@ class RecordProcess:
         except WriteFailedError as error:
             self._give_up(error)
         self._collect_check()
+        self._watch_wall_clock(now_ns)
         if self._prepare_ns is not None and now_ns >= self._prepare_ns:
             self._prepare_ns = None
             self.pool.submit(self.collisions[self.rig_attributes["rig"]].prepare)
@@ -304,6 +307,13 @@ class RecordProcess:
             log.error("%d samples of %s lost before they reached the recorder", lost, stream)
 
     # ---------------------------------------------------------------- beside
+    def _watch_wall_clock(self, now_ns: int) -> None:
+        step_ns = self._wall.step_ns(time.time_ns(), time.monotonic_ns())
+        if step_ns:
+            log.warning("the computer's clock was set by %.3f s", step_ns / 1e9)
+            if self.take is not None:
+                self.take.writer.event(now_ns, "wall_clock_set", {"step_s": step_ns / 1e9})
+
     def _sync(self, now_ns: int) -> None:
         take = self.take
         if take is None or now_ns < self._next_sync_ns:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,14 @@ for i in range(5000):
 """
 
 
+KILLS = int(os.environ.get("TELECAP_KILLS", "10"))
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("lines", [1, 137, 700])
-def test_sigkill_loses_no_acknowledged_row(tmp_path: Path, lines: int) -> None:
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_sigkill_loses_no_acknowledged_row(tmp_path: Path, seed: int) -> None:
+    moment = np.random.default_rng(seed)
+    lines, later_s = int(moment.integers(1, 1500)), float(moment.uniform(0.0, 0.003))
     rng = np.random.default_rng(11)
     state, head = random_rows(STATE, 5000, rng), random_rows(HEAD, 5000, rng)
     frames = pictures(40, rng)
@@ -49,6 +55,7 @@ def test_sigkill_loses_no_acknowledged_row(tmp_path: Path, lines: int) -> None:
     assert child.stdout is not None
     for _ in range(lines + 1):
         child.stdout.readline()
+    time.sleep(later_s)
     child.send_signal(signal.SIGKILL)
     acknowledged = lines + len(child.stdout.read().splitlines())
     child.wait()

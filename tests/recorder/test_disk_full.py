@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 import zarr
 
 from recorder import Dataset, DiskFull, EpisodeWriter
@@ -142,3 +144,57 @@ def test_begin_on_a_full_disk_leaves_nothing(
     with pytest.raises(DiskFull):
         EpisodeWriter(tmp_path / "episodes" / "e", STREAMS, CAMERAS, {}, datetime.now(UTC))
     assert list((tmp_path / "episodes").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 24 MB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)  # maps of readers may live on
+
+
+def test_a_disk_that_really_fills_ends_the_take_and_harms_nothing_earlier(small_disk: Path) -> None:
+    dataset = Dataset.open(small_disk / "data", create=True)
+    first = dataset.begin(STREAMS, CAMERAS)
+    for _ in feed(first, STATES, HEADS, FRAMES):
+        pass
+    earlier = first.finish()
+    first.wait_settled()
+    before = {p: p.read_bytes() for p in earlier.path.rglob("*") if p.is_file()}
+    writer = dataset.begin(STREAMS, CAMERAS)
+    noise = [simplejpeg.encode_jpeg(RNG.integers(0, 255, (24, 32, 3), dtype=np.uint8), 100)]
+    big = noise[0] + bytes(200_000)  # what follows the end of a JPEG belongs to it as well
+    accepted = 0
+    with pytest.raises(DiskFull, match="rows accepted before are kept"):
+        for k in range(1000):
+            writer.append("state", STATES[k : k + 1])
+            writer.append_picture("front", big, k, k, k, k)
+            accepted = k + 1
+            writer.sync(wait=k % 20 == 0)
+    rows, taken = writer.rows["state"], writer.pictures["front"]
+    assert 50 < accepted <= min(rows, taken + 1)
+    episode = writer.finish()
+    writer.wait_settled()
+    assert same_bits(episode.stream("state").rows(), STATES[:rows])
+    assert encoded(episode, "front") == [big] * taken
+    assert {p: p.read_bytes() for p in before} == before
+    again = Dataset.open(small_disk / "data")
+    assert [row.failed for row in again.episodes()] == [False, True]
+    begun = []
+    with pytest.raises(DiskFull):
+        while True:
+            begun.append(again.begin(STREAMS, CAMERAS))
+    for unfinished in begun:
+        unfinished.close()
+    assert [row.id for row in again.episodes()] == [earlier.id, episode.id]
