@@ -1,6 +1,6 @@
 """How old the operator's pictures are: from exposure to decoded, on a good and on a bad link.
 
-usage: python -m bench.video [--seconds 120] [--mbit 2 --loss 5]
+usage: python -m bench.video [--seconds 120] [--mbit 2 --loss 5] [--codec h264]
 
 The real system (`openarm`, two head cameras of 640 × 480 at 30 Hz) and a client that decodes like
 the native headset client. With `--mbit` (needs root) the client sits behind a link of its own: 10 s
@@ -32,9 +32,6 @@ from teleop.samples import OPERATOR_FRAME, Button, Tracking, command_dtype, row_
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
 
-CAMERAS = tuple(
-    CameraConfig(name=f"head_{side}", width=640, height=480) for side in ("left", "right")
-)
 GOOD_S = 10.0
 
 
@@ -43,11 +40,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--mbit", type=float, default=0.0, help="of the throttled link [Mbit/s]")
     parser.add_argument("--loss", type=float, default=5.0, help="of its packets [%%]")
+    parser.add_argument("--codec", default="jpeg", choices=("jpeg", "h264"), help="of the cameras")
     parser.add_argument("--client", nargs=2, metavar=("URL", "TOKEN"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.client:
         return watch(*args.client, args.seconds)
-    with system("0.0.0.0" if args.mbit else "127.0.0.1") as running:
+    with system("0.0.0.0" if args.mbit else "127.0.0.1", args.codec) as running:
         if not args.mbit:
             poses = Poses(running)
             begin_s = time.monotonic()
@@ -104,10 +102,14 @@ def row(name: str, pictures: list[dict], begin_s: float, end_s: float) -> str:
 
 
 @contextmanager
-def system(host: str) -> Iterator[Supervisor]:
+def system(host: str, codec: str = "jpeg") -> Iterator[Supervisor]:
     """The real system, with two head cameras."""
+    cameras = tuple(
+        CameraConfig(name=f"head_{side}", width=640, height=480, codec=codec)
+        for side in ("left", "right")
+    )
     with tempfile.TemporaryDirectory() as folder:
-        config = new_config(dataset=f"{folder}/dataset", port=0, host=host, cameras=CAMERAS)
+        config = new_config(dataset=f"{folder}/dataset", port=0, host=host, cameras=cameras)
         with Supervisor(config) as running:
             running.start()
             yield running

@@ -28,6 +28,7 @@ TRACKED = 12
 SATURATIONS = (("position", 1), ("velocity", 2), ("acceleration", 4))
 """Bits of `solution/saturation`."""
 _JERK_RATE_HZ = 100.0
+_CLOCK_ROWS, _CLOCK_SPAN_NS = 20, 2 * 10**9
 _SAMPLED_PICTURES = 5
 _STILL_S = 0.1
 _STILL_LEVELS = 2.0
@@ -78,6 +79,27 @@ def timing(t_ns: Array, paused: Sequence[Span]) -> dict[str, float]:
         "backward": int(np.count_nonzero(steps < 0)),
         "repeated": int(np.count_nonzero(steps == 0)),
     }
+
+
+def clock_fit(t_ns: Array, t_device_ns: Array) -> tuple[float, float] | None:
+    """How well one steady device clock explains the host times of a stream.
+
+    Args:
+        t_ns: Host times, `(n,)`.
+        t_device_ns: The same on the device's clock; 0 where it is unknown.
+
+    Returns:
+        99th percentile of the distance from a line of device time (offset and drift) [s], and the
+        drift [parts per million]; None with too little to say: fewer than 20 rows, or 2 s.
+    """
+    known = t_device_ns > 0
+    host, device = t_ns[known], t_device_ns[known]
+    if len(host) < _CLOCK_ROWS or np.ptp(host) < _CLOCK_SPAN_NS or not np.ptp(device):
+        return None
+    x, y = (device - device[0]) / _NS, (host - host[0]) / _NS
+    slope, offset = np.polyfit(x, y, 1)
+    residual = np.abs(y - slope * x - offset)
+    return float(np.percentile(residual, 99)), float((slope - 1.0) * 1e6)
 
 
 def missing_numbers(seq: Array) -> int:
@@ -159,6 +181,19 @@ def on_ticks(stream: Stream) -> tuple[Array, Array]:
 def saturation_shares(saturation: Array, among: Array) -> dict[str, float | None]:
     """Share of ticks at which any joint met a limit, by kind."""
     return {name: share(((saturation & bit) > 0).any(axis=1), among) for name, bit in SATURATIONS}
+
+
+def residual_m(residual: Array, among: Array) -> float | None:
+    """95th percentile of the largest distance of a tip from its target [m]; None without rows.
+
+    Args:
+        residual: `(n, targets, 2)`, distance [m] and angle; NaN where there is no target.
+        among: Which rows count, `(n,)` bool.
+    """
+    distance = np.nan_to_num(residual[among][..., 0]).reshape(int(np.count_nonzero(among)), -1)
+    if not distance.size:
+        return None
+    return float(np.percentile(distance.max(axis=1), 95))
 
 
 def latency_s(command: Stream) -> tuple[float, float] | None:

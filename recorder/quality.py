@@ -43,6 +43,8 @@ class Thresholds:
         invalid_share: Operator poses that are not valid.
         untracked_share: Operator poses that the device only predicted.
         jerk_rms: Jerk of the joints as sent [rad/s³].
+        residual_m: Distance of a tip from where its hand led it, 95th percentile while engaged.
+        clock_residual_s: Host times of a device's rows, distance from a steady device clock (p99).
         saturation_share: Ticks at a position limit while engaged.
         latency_p99_s: Pose arrival to command.
         identical_share: Pictures that repeat the one before while the robot moves.
@@ -61,6 +63,8 @@ class Thresholds:
     invalid_share: tuple[float | None, float | None] = (0.02, 0.3)
     untracked_share: tuple[float | None, float | None] = (0.1, None)
     jerk_rms: tuple[float | None, float | None] = (2000.0, None)
+    residual_m: tuple[float | None, float | None] = (0.05, None)
+    clock_residual_s: tuple[float | None, float | None] = (0.02, 0.2)
     saturation_share: tuple[float | None, float | None] = (0.3, None)
     latency_p99_s: tuple[float | None, float | None] = (0.02, 0.1)
     identical_share: tuple[float | None, float | None] = (0.9, None)
@@ -156,6 +160,7 @@ class _Check:
             self.stream_timing,
             self.camera_timing,
             self.skew,
+            self.clocks,
             self.drops,
             self.operator,
             self.robot,
@@ -261,6 +266,26 @@ class _Check:
             what = f"pictures of {other.name} are away from those of {cameras[0].name} by"
             self.above("camera_skew", what, skew, self.limits.camera_skew_s, "s")
 
+    def clocks(self) -> None:
+        """Times that a steady device clock does not explain were not those of the device."""
+        fits: dict[str, dict[str, float]] = {}
+        sources: dict[str, Stream | CameraStream] = {
+            name: s for name, s in self.streams.items() if "t_device_ns" in s
+        }
+        sources |= {f"camera {name}": camera for name, camera in self.cameras.items()}
+        for name, source in sources.items():
+            device = (
+                source.t_device_ns if isinstance(source, CameraStream) else source["t_device_ns"]
+            )
+            fit = checks.clock_fit(source.t_ns, device)
+            if fit is None:
+                continue
+            residual, drift_ppm = fit
+            fits[name] = {"residual_s": residual, "drift_ppm": drift_ppm}
+            what = f"times of {name} are off its device's clock by"
+            self.above("clock_residual", what, residual, self.limits.clock_residual_s, "s")
+        self.metrics["clocks"] = fits
+
     def drops(self) -> None:
         counts: dict[str, int] = self.episode.attributes.get("drops", {})
         lost = sum(counts.values())
@@ -317,6 +342,11 @@ class _Check:
         self.metrics["saturation"] = shares
         what = "a joint was at its position limit, share"
         self.above("saturation", what, shares["position"], self.limits.saturation_share)
+        if "residual" in solution:
+            off = checks.residual_m(solution["residual"], engaged)
+            self.metrics["residual_m"] = off
+            what = "tips are away from where the hands led them (p95) by"
+            self.above("residual", what, off, self.limits.residual_m, "m")
 
     def engaged(self, stream: Stream) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Rows of a stream while any arm followed; all of them where no session was recorded."""

@@ -34,7 +34,7 @@ _HEADER = struct.Struct("<8sQIIqqqQII")
 """Magic, first row, rows, payload bytes, four stamps, payload crc32c, crc32c of the header."""
 CRC = struct.Struct("<I")
 PARTIAL = ".partial"
-KEPT = 4096
+KEPT = 2048
 """Places of records a writer remembers; those of longer takes are read from their headers, so that
 memory does not grow with a take."""
 

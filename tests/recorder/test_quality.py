@@ -14,13 +14,13 @@ import pytest
 import simplejpeg
 
 from recorder import CameraSpec, Dataset, Episode, StreamSpec, check_episode
-from recorder.checks import blur
+from recorder.checks import blur, clock_fit
 from recorder.quality import Thresholds
 
 HEAD = np.dtype([("t_ns", "i8"), ("seq", "u8"), ("flags", "u1"), ("pose", "f8", (7,))])
 SESSION = np.dtype([("t_ns", "i8"), ("engaged", "?", (2,))])
 STATE = np.dtype([("t_ns", "i8"), ("seq", "u8"), ("position", "f8", (4,)), ("status", "u4")])
-SOLUTION = np.dtype([("t_ns", "i8"), ("saturation", "u1", (4,))])
+SOLUTION = np.dtype([("t_ns", "i8"), ("saturation", "u1", (4,)), ("residual", "f8", (3, 2))])
 REQUESTED = np.dtype(
     [("t_ns", "i8"), ("t_operator_receive_ns", "i8"), ("first_use", "?"), ("position", "f8", (4,))]
 )
@@ -42,6 +42,8 @@ class Take:
     pictures: dict[str, list[tuple[int, bytes]]]
     drops: list[tuple[str, int]] = field(default_factory=list)
     events: list[tuple[int, str]] = field(default_factory=list)
+    late: dict[str, float] = field(default_factory=dict)
+    """How much the delay from a camera's own time to the recorded one wanders [s]."""
 
     def record(self, path: Path) -> Episode:
         writer = Dataset.open(path, create=True).begin(
@@ -52,7 +54,8 @@ class Take:
             writer.append(name, rows)
         for name, frames in self.pictures.items():
             for i, (t_ns, data) in enumerate(frames):
-                writer.append_picture(name, data, t_ns, t_ns, t_ns, i)
+                off_ns = round(self.late.get(name, 0.0) * 1e9 * np.sin(i / 9))
+                writer.append_picture(name, data, t_ns, t_ns + 10**9 + off_ns, t_ns, i)
         for stream, count in self.drops:
             writer.drop(stream, count, 0)
         for t_ns, kind in self.events:
@@ -164,6 +167,16 @@ def defocus(take: Take) -> None:
     take.pictures["wrist"] = [(t, soft[i % 10]) for i, (t, _) in enumerate(take.pictures["wrist"])]
 
 
+def stray(take: Take) -> None:
+    take.rows["solution"]["residual"][::4, 1, 0] = 0.09
+
+
+def slip_clock(take: Take) -> None:
+    """A camera whose times are those of arrival, after a delay that wanders."""
+    take.pictures["wrist"] = [(t, data) for t, data in take.pictures["wrist"]]
+    take.late = {"wrist": 0.05}
+
+
 def start_late(take: Take) -> None:
     take.pictures["wrist"] = take.pictures["wrist"][8:]
 
@@ -193,6 +206,8 @@ def lose_state(take: Take) -> None:
         (freeze, "warn", {"frozen"}),
         (blacken, "fail", {"black"}),
         (defocus, "warn", {"blurred"}),
+        (stray, "warn", {"residual"}),
+        (slip_clock, "warn", {"clock_residual"}),
         (start_late, "warn", {"start_skew", "camera_skew"}),
         (break_position, "fail", {"not_finite"}),
         (lose_state, "fail", {"empty"}),
@@ -276,3 +291,20 @@ def test_blur_is_told_from_sharpness_whatever_is_seen() -> None:
         assert blurs == sorted(blurs)
         assert blurs[0] < 0.4 < 0.75 < blurs[-1]
     assert blur(np.full((24, 32), 7, np.uint8)) == 0.0
+
+
+def test_a_device_clock_is_fitted_with_its_drift_and_what_it_leaves() -> None:
+    rng = np.random.default_rng(1)
+    device = 77_000_000_000 + np.arange(900) * 33_000_000
+    host = 5 * 10**12 + np.round(device * (1 + 60e-6)).astype(np.int64)
+    noise = rng.normal(0, 2e6, 900).astype(np.int64)
+    fit = clock_fit(host + noise, device)
+    assert fit is not None
+    assert fit[1] == pytest.approx(60.0, abs=20.0)
+    assert fit[0] == pytest.approx(2.6 * 2e-3, rel=0.2)
+    jumped = host.copy()
+    jumped[450:] += 10**9
+    found = clock_fit(jumped, device)
+    assert found is not None and found[0] > 0.1
+    assert clock_fit(host, np.zeros_like(host)) is None
+    assert clock_fit(host[:10], device[:10]) is None
