@@ -20,8 +20,9 @@ def ages(pictures: list[dict], begin_s: float, end_s: float) -> np.ndarray:
     return np.array([p["age_ms"] for p in pictures if begin_s <= p["t_s"] < end_s])
 
 
-def test_on_a_slow_link_pictures_become_fewer_and_smaller_but_never_old() -> None:
-    with video.system("0.0.0.0") as running, LossyLink() as cable:
+@pytest.mark.parametrize("codec", ["jpeg", "h264"])
+def test_on_a_slow_link_pictures_become_fewer_and_smaller_but_never_old(codec: str) -> None:
+    with video.system("0.0.0.0", codec) as running, LossyLink() as cable:
         begin_s = time.monotonic()
         url = running.url.replace("127.0.0.1", OUTER_IP)
         child = video.start(list(cable.prefix), url, running.config.token, 13.0)
