@@ -41,6 +41,7 @@ from teleop.gateway.robotbody import RobotBody
 from teleop.gateway.serving import Serving
 from teleop.gateway.staterow import StateRow
 from teleop.gateway.status import Picture, Seen, build_status
+from teleop.gateway.strain import StrainWatch
 from teleop.gateway.tips import TipWatch
 from teleop.gateway.topics import Heard, Outputs
 from teleop.intents import Intent, IntentArgs
@@ -116,6 +117,7 @@ class Hub:
         self._health: dict[str, int] = {}
         self._robot_status = RobotStatus.OK
         self._tips = TipWatch(serving.forward)
+        self._strain = StrainWatch(serving.rig.joint_names)
         self.aligning = Aligning(neutral, self._tips, serving.geometry, serving.clutch)
         session.choose_clutch(self.aligning.absolute)
         self._stream_ids = {stream.name: stream.id for stream in serving.streams}
@@ -336,6 +338,7 @@ class Hub:
             self._feed(report, now_ns)
         if heard.solution is not None:
             self._tips.hear(heard.solution)
+            self._strain.hear(heard.solution, now_ns)
         if heard.qpos is not None:
             self.qpos = heard.qpos
         for event in heard.control:
@@ -398,6 +401,7 @@ class Hub:
             health=self._health,
             robot_status=self._robot_status,
             residual_m=self._tips.residual_m,
+            strain=tuple(self._strain.words(now_ns)),
             tips=tips,
             targets=self._body.targets(tips, self._neutral.T_robot_stage),
             skeleton=self._body.skeleton(self._neutral.T_robot_stage),

@@ -45,6 +45,7 @@ class Picture:
         health: Time of the newest heartbeat, by process [ns].
         robot_status: Status bits of the robot.
         residual_m: Distance of left and right tip from their targets [m].
+        strain: What keeps the robot from following, in words.
         plan: Progress of the session's plan.
         tips: Commanded poses of the tips, robot root.
         targets: The same in STAGE.
@@ -69,6 +70,7 @@ class Picture:
     health: Mapping[str, int] = field(default_factory=dict)
     robot_status: RobotStatus = RobotStatus.OK
     residual_m: tuple[float, float] = (0.0, 0.0)
+    strain: tuple[str, ...] = ()
     plan: PlanInfo | None = None
     tips: Mapping[str, Pose7] = field(default_factory=dict)
     targets: Mapping[str, Pose7] = field(default_factory=dict)
@@ -185,6 +187,8 @@ def _notices(picture: Picture, now_ns: int) -> list[str]:
     ):
         if engaged and residual > OUT_OF_REACH_M:
             notices.append(f"The {side} hand is out of reach.")
+    if any(picture.view.engaged):
+        notices += picture.strain
     if picture.view.motion is Motion.ALIGNING:
         notices += [
             f"{hand.side.capitalize()} hand to its marker: {100 * hand.distance_m:.0f} cm, "
