@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Syncer:
         self._retiring: _Retiring | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="recorder-sync")
         self._job: Future[None] | None = None
+        self._started_s = 0.0
 
     def rotate(self) -> None:
         """Start a new journal segment when this one is large and the last one is gone."""
@@ -92,7 +94,14 @@ class Syncer:
 
     def run(self, job: Callable[[], None]) -> None:
         """Run slow work on the disk in the thread; call only when `ready`."""
+        self._started_s = time.monotonic()
         self._job = self._pool.submit(job)
+
+    @property
+    def behind_s(self) -> float:
+        """How long the job has been running that runs now [s]."""
+        running = self._job is not None and not self._job.done()
+        return time.monotonic() - self._started_s if running else 0.0
 
     def stop(self, *, wait: bool) -> None:
         """End the thread after its work; `wait` for that."""

@@ -136,6 +136,11 @@ class EpisodeWriter:
         """Pictures accepted, by camera."""
         return {name: writer.image.rows for name, writer in self._cameras.items()}
 
+    @property
+    def behind_s(self) -> float:
+        """How long the running group commit has taken so far [s]; a slow disk shows here."""
+        return self._syncer.behind_s
+
     def append(self, stream: str, rows: Any) -> None:
         """Record rows of a numeric stream.
 

@@ -97,11 +97,13 @@ class RecorderReported:
         state: What it does.
         take: Number of the running take, 0 when idle.
         recorded_ns: Length of the running take so far [ns].
+        problem: Why it cannot begin a take; empty when it can.
     """
 
     state: RecorderState
     take: int = 0
     recorded_ns: int = 0
+    problem: str = ""
 
 
 Input = (

@@ -59,6 +59,8 @@ class TakeMachine:
     take: int = 0
     grade: int | None = None
     """Given to the take under review."""
+    problem: str = ""
+    """Why the recorder cannot begin a take."""
     _since_ns: int = 0  # when the present state began
     _recorded_ns: int = 0  # in this take before that, pauses taken out
     _confirmed_ns: int | None = None  # last asked of, or confirmed by, the recorder
@@ -109,6 +111,8 @@ class TakeMachine:
             self.effects.append(Refused(intent, "say whether it was a success or a failure"))
         elif intent in (Intent.RECORD_START, Intent.REDO) and self.recorder_silent:
             self.effects.append(Refused(intent, "the recorder does not answer"))
+        elif intent in (Intent.RECORD_START, Intent.REDO) and self.problem:
+            self.effects.append(Refused(intent, self.problem))
         else:
             grade = self.grade if args.grade is None else args.grade
             self._enter(after)
@@ -122,6 +126,7 @@ class TakeMachine:
     def recorder_reported(self, report: RecorderReported) -> None:
         """Compare with what the recorder really does."""
         self._reported_ns = self.now_ns
+        self.problem = report.problem
         idle = report.state == "idle"
         if idle == (not self.running):
             self._confirmed_ns = self.now_ns

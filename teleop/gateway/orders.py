@@ -82,7 +82,12 @@ class Orders:
             self._recorder(command, now_ns)
         state = cast(RecorderState, status.get("state", "idle"))
         started = int(status.get("t_start_ns", now_ns))
-        return RecorderReported(state, int(status.get("take", 0)), max(0, now_ns - started))
+        return RecorderReported(
+            state,
+            int(status.get("take", 0)),
+            max(0, now_ns - started),
+            str(status.get("problem", "")),
+        )
 
     def control_said(self, event: Mapping[str, Any], holder: Client | None) -> None:
         """Tell the operator of an event of the control law, where it is of concern."""

@@ -196,7 +196,11 @@ def _notices(picture: Picture, now_ns: int) -> list[str]:
             for hand in picture.alignment
             if hand.direction
         ]
-    error = ((picture.recorder or {}).get("last") or {}).get("error")
+    recorder = picture.recorder or {}
+    trouble = recorder.get("problem") or recorder.get("warning")
+    if trouble:
+        notices.append(f"{trouble[0].upper()}{trouble[1:]}.")
+    error = (recorder.get("last") or {}).get("error")
     if error:
         notices.append(f"The recorder says: {error}")
     return notices

@@ -27,6 +27,7 @@ from teleop.bus import Bus, Message, Publisher, Subscriber
 from teleop.cameras.base import Picture, camera_plan
 from teleop.collisions import CollisionCheck, check_take
 from teleop.config import RunConfig
+from teleop.diskwatch import DiskWatch
 from teleop.processes.loop import Process
 from teleop.provenance import digest, provenance
 from teleop.qualities import clearances_of, thresholds_of
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 DRAIN_PERIOD_NS = 20_000_000
 SYNC_PERIOD_NS = 100_000_000
 STATUS_PERIOD_NS = 100_000_000
+DISK_PERIOD_NS = 500_000_000
 PREPARE_NS = 3_000_000_000
 """After its start, when others no longer start either, the recorder makes the model that the first
 verdict must not wait for."""
@@ -108,6 +110,8 @@ class RecordProcess:
         self.waiter = bus.waiter([self.commands])
         self._dropped: dict[str, int] = {}
         self._wall = WallClockWatch()
+        self.disk = DiskWatch(Path(config.dataset))
+        self._next_disk_ns = 0
         self._check_unchecked()
         self._next_sync_ns = 0
         self._next_status_ns = 0
@@ -128,6 +132,7 @@ class RecordProcess:
             self._give_up(error)
         self._collect_check()
         self._watch_wall_clock(now_ns)
+        self._watch_disk(now_ns)
         if self._prepare_ns is not None and now_ns >= self._prepare_ns:
             self._prepare_ns = None
             self.pool.submit(self.collisions[self.rig_attributes["rig"]].prepare)
@@ -321,6 +326,26 @@ class RecordProcess:
         take.writer.sync()
         self._next_sync_ns = now_ns + SYNC_PERIOD_NS
 
+    def _watch_disk(self, now_ns: int) -> None:
+        """Warn of a disk that fills or lags; end the take while it can still be finished."""
+        if now_ns < self._next_disk_ns:
+            return
+        self._next_disk_ns = now_ns + DISK_PERIOD_NS
+        take = self.take
+        behind_s = 0.0 if take is None else take.writer.behind_s
+        for kind, data in self.disk.look(now_ns, take is not None, behind_s):
+            log.warning("%s %s", kind, data)
+            if take is not None:
+                take.writer.event(now_ns, kind, data)
+        if take is not None and self.disk.full:
+            reason = "the disk is nearly full: the take was ended while it could be finished"
+            log.error("%s", reason)
+            take.writer.mark("interrupted", reason)
+            self._stop({"reason": reason})
+            if self.last is not None:
+                self.last["error"] = reason
+            self._publish_status(now_ns)
+
     def _collect_check(self) -> None:
         if self.checking is None or not self.checking.done():
             return
@@ -340,7 +365,13 @@ class RecordProcess:
         self._next_status_ns = now_ns + STATUS_PERIOD_NS
         take = self.take
         state = "idle" if take is None else "paused" if take.paused else "recording"
-        status: dict[str, Any] = {"t_ns": now_ns, "state": state, "last": self.last}
+        status: dict[str, Any] = {
+            "t_ns": now_ns,
+            "state": state,
+            "last": self.last,
+            "problem": self.disk.problem,
+            "warning": self.disk.warning,
+        }
         if take is not None:
             status |= {
                 "id": take.writer.id,

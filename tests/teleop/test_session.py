@@ -383,6 +383,18 @@ def test_no_take_is_started_without_a_recorder() -> None:
     assert rig.recording is Recording.IDLE
 
 
+def test_no_take_is_started_without_room_for_it(rig: Rig) -> None:
+    problem = "the disk has 100 MB left, 512 MB are needed"
+    rig.do(RecorderReported("idle", problem=problem))
+    assert rig.ask(Intent.RECORD_START) == [Refused(Intent.RECORD_START, problem)]
+    rig.do(RecorderReported("idle"))
+    rig.ask(Intent.RECORD_START)
+    rig.ask(Intent.RECORD_STOP)
+    rig.do(RecorderReported("idle", problem=problem))
+    assert rig.ask(Intent.REDO) == [Refused(Intent.REDO, problem)]
+    assert rig.recording is Recording.REVIEW
+
+
 def test_a_take_the_recorder_lost_is_not_shown_as_running(rig: Rig) -> None:
     rig.ask(Intent.RECORD_START)
     rig.live(100)
