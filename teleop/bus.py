@@ -330,7 +330,7 @@ class Bus:
     ) -> Subscriber:
         """Open `topic` for reading; `depth` messages are kept, the oldest is dropped first.
 
-        The default depth is 64. It may be up to 4096 for rows and 256 for bytes.
+        The default depth is 64. It may be up to 5120 for rows and 320 for bytes.
         """
         port = Subscriber(
             self._node, topic, self._name(topic), dtype, 64 if depth is None else depth

@@ -20,10 +20,10 @@ from teleop.robots.base import state_rate_hz
 FASTEST_HZ = 500.0
 """No stream is faster than this; what a subscription must hold is counted by it."""
 ON_CHANGE = 0.0
-SECONDS_OF_BUFFER = 8
+SECONDS_OF_BUFFER = 10
 RECORDED = {"jpeg": JPEG, "png": PNG, "h264": H264, "depth": DEPTH}
 """Codecs of the recorder by their names in rig files."""
-MAX_PICTURES = 256
+MAX_PICTURES = 320
 """The bus keeps no more messages of bytes for a reader."""
 
 POSE_ATTRIBUTES: dict[str, Any] = {

@@ -15,8 +15,8 @@ from teleop.errors import TeleopError
 MAX_PUBLISHERS = 4
 MAX_SUBSCRIBERS = 16
 MAX_NODES = 32
-ROW_QUEUE = 4096  # eight seconds of the fastest stream; sparse, memory is touched on use only
-BYTES_QUEUE = 256  # eight seconds of pictures
+ROW_QUEUE = 5120  # ten seconds of the fastest stream; sparse, memory is touched on use only
+BYTES_QUEUE = 320  # ten seconds of pictures
 DEFAULT_MAX_BYTES = 64 * 1024
 
 _EVENT_PREFIX = "wake:"

@@ -25,7 +25,7 @@ from tests.teleop.driver import Driver
 pytestmark = pytest.mark.system
 TAKE_S = float(os.environ.get("TELECAP_SOAK_S", "8"))
 """A longer take for a soak: two hours once, by hand."""
-STALL_S = 5.0
+STALL_S = float(os.environ.get("TELECAP_STALL_S", "5"))
 """The recorder stands still for this long in the middle, as behind a disk that does not answer."""
 SOURCES = """
 [camera_group]
