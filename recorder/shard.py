@@ -34,9 +34,9 @@ _HEADER = struct.Struct("<8sQIIqqqQII")
 """Magic, first row, rows, payload bytes, four stamps, payload crc32c, crc32c of the header."""
 CRC = struct.Struct("<I")
 PARTIAL = ".partial"
-KEPT = 2048
-"""Places of records a writer remembers; those of longer takes are read from their headers, so that
-memory does not grow with a take."""
+KEPT, KEPT_PICTURES = 2048, 65536
+"""Places of records a writer remembers, of a field and of a camera; those of longer takes are read
+from their headers at the end, so that memory does not grow with a take."""
 
 
 class Stamps(NamedTuple):
@@ -127,13 +127,14 @@ class ShardWriter:
     Args:
         path: The shard when it is published.
         per_chunk: Records that one chunk of the index groups, from the key record before them.
+        kept: Places that are remembered.
 
     Attributes:
         rows: Rows written, the first row of the next record.
         dirty: Written since the last `take_dirty`.
     """
 
-    def __init__(self, path: Path, per_chunk: int = 1) -> None:
+    def __init__(self, path: Path, per_chunk: int = 1, kept: int | None = None) -> None:
         self.path = path
         self._per_chunk = per_chunk
         self._keys = array("Q")
@@ -144,7 +145,7 @@ class ShardWriter:
         self.rows = 0
         self.dirty = False
         self._index = array("Q")
-        self._kept = KEPT
+        self._kept = KEPT if kept is None else kept
         self._size = 0
         self.n_records = 0
         """Records written."""

@@ -14,7 +14,7 @@ from recorder.layout import shard_path, slots
 from recorder.pictures import Passed, gate_of, group_of, picture_dtype
 from recorder.schema import CHUNK_ROWS, CameraSpec, StreamSpec
 from recorder.sealing import SealedGroup
-from recorder.shard import ShardWriter, Stamps, encode_rows
+from recorder.shard import KEPT_PICTURES, ShardWriter, Stamps, encode_rows
 
 Rows = np.ndarray[Any, np.dtype[np.void]]
 
@@ -31,7 +31,7 @@ def open_shards(root: Path, spec: StreamSpec) -> dict[str, ShardWriter]:
 def open_image(root: Path, camera: CameraSpec) -> ShardWriter:
     """The shard of a camera's pictures."""
     path = shard_path(root, f"{camera.group}/image", 1 + picture_dtype(camera).ndim)
-    return ShardWriter(path, group_of(camera.codec))
+    return ShardWriter(path, group_of(camera.codec), KEPT_PICTURES)
 
 
 class NumericWriter:

@@ -7,6 +7,7 @@ socket's reader to the bus within one call.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -161,7 +162,8 @@ class Hub:
         client.flush()
 
     def stop(self) -> None:
-        """Tell every client that the server is going away."""
+        """Tell every client that the server is going away, and the recorder what it must know."""
+        self._orders.send_labels(time.monotonic_ns())
         for client in list(self.clients):
             client.refuse(CloseCode.SERVER_STOPPING, "the server is stopping")
 

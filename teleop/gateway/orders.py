@@ -76,6 +76,11 @@ class Orders:
             case Tell() | Refused() | Buzz():
                 tell(holder, effect)
 
+    def send_labels(self, now_ns: int) -> None:
+        """Do not wait any longer for the name of the take they are for."""
+        for command in self.labels.flush():
+            self._recorder(command, now_ns)
+
     def recorder_reported(self, status: RecorderStatus, now_ns: int) -> RecorderReported:
         """Take a `recorder/status`: send labels that waited for it; returns it for the session."""
         for command in self.labels.reported(status):
@@ -96,8 +101,7 @@ class Orders:
             tell(holder, words)
 
     def _start(self, take: int, holder: Client | None, now_ns: int) -> None:
-        for command in self.labels.flush():
-            self._recorder(command, now_ns)
+        self.send_labels(now_ns)
         profile = self.neutral.profile
         item = self.desk.item
         attributes: dict[str, Any] = {

@@ -49,6 +49,8 @@ DRAIN_PERIOD_NS = 20_000_000
 SYNC_PERIOD_NS = 100_000_000
 STATUS_PERIOD_NS = 100_000_000
 DISK_PERIOD_NS = 500_000_000
+LAST_WORDS_NS = 200_000_000
+"""What the gateway still has to say when everything stops is waited for this long."""
 PREPARE_NS = 3_000_000_000
 """After its start, when others no longer start either, the recorder makes the model that the first
 verdict must not wait for."""
@@ -140,24 +142,32 @@ class RecordProcess:
             self._publish_status(now_ns)
 
     def close(self) -> None:
-        """End a running take, marked as interrupted; nothing received is lost."""
+        """End a running take, marked as interrupted; nothing received is lost.
+
+        A label that was given a moment ago is still obeyed.
+        """
+        self._obey(closing=True)
         if self.take is not None:
             self._drain()
             writer = self.take.writer
             writer.mark("interrupted", "the recorder was stopped during the take")
             self._stop({"reason": "recorder stopped"})
             writer.wait_settled()
+        self.waiter.wait(LAST_WORDS_NS)
+        self._obey(closing=True)
         self.pool.shutdown(wait=True)
         self._collect_check()
         self._publish_status(time.monotonic_ns())
 
     # -------------------------------------------------------------- commands
-    def _obey(self) -> None:
+    def _obey(self, *, closing: bool = False) -> None:
         for message in self.commands.drain():
             command = json.loads(message.data)
             op = command.get("op")
             try:
-                if op == "start":
+                if op == "start" and closing:
+                    log.warning("asked to start a take while stopping: not started")
+                elif op == "start":
                     self._start(command)
                 elif op == "stop":
                     self._drain()

@@ -90,6 +90,9 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
         await driver.press("right", Button.PRIMARY)
         await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
     dataset = Dataset.open(Path(system.config.dataset), repair=False)
+    end_s = asyncio.get_running_loop().time() + 10.0
+    while not dataset.episodes() and asyncio.get_running_loop().time() < end_s:
+        await asyncio.sleep(0.1)  # an hour of pictures is not sealed in an instant
     episode = dataset[dataset.episodes()[0].id]
     assert not episode.attributes.get("drops")
     about = [e.data for e in episode.events if e.kind == "camera_devices"]
