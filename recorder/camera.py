@@ -185,10 +185,11 @@ class _Playback:
         """
         with self._lock:
             records: dict[int, bytes] = records_of(row)
-            first = min(records)
-            if not first < self._next <= row:
-                first = max((r for r in records if r <= row and is_key(records[r])), default=first)
-                self._decoder, self._next = Decoder(), first
+            if self._next != row:
+                keys = (r for r in records if r <= row and is_key(records[r]))
+                key = max(keys, default=min(records))
+                if not key < self._next <= row:
+                    self._decoder, self._next = Decoder(), key
             try:
                 for k in range(self._next, row):
                     self._decoder.skip(records[k])

@@ -6,6 +6,7 @@ Names and configurations of `imagecodecs_jpeg` and `imagecodecs_png` are those o
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -59,11 +60,13 @@ class _PictureCodec(ArrayBytesCodec):
         frames = self._decode(chunk_data.to_bytes(), chunk_spec.shape[0])
         return chunk_spec.prototype.nd_buffer.from_numpy_array(frames.reshape(chunk_spec.shape))
 
+    @abstractmethod
     def _encode(self, frames: np.ndarray[Any, Any]) -> bytes:
-        raise NotImplementedError
+        """A chunk of `(n, height, width, 3)`."""
 
+    @abstractmethod
     def _decode(self, data: bytes, n: int) -> np.ndarray[Any, Any]:
-        raise NotImplementedError
+        """Frames of a chunk whose shape begins with `n`."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ behave like those of the standard library and go through fsspec.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from recorder.errors import DatasetError
 
@@ -54,20 +54,18 @@ def read_end(path: Path, nbytes: int) -> bytes:
     return read_range(path, max(size - nbytes, 0), size)
 
 
-class _Remote:
-    """What is used of a `UPath` beyond the methods of `Path`."""
-
-    fs: _FileSystem
-    path: str
-
-
-class _FileSystem:
+class _FileSystem(Protocol):
     """What is used of fsspec's `AbstractFileSystem`."""
 
     def cat_file(self, path: str, start: int, end: int) -> bytes:
         """Bytes of a file."""
-        raise NotImplementedError
 
     def size(self, path: str) -> int:
         """Bytes it has."""
-        raise NotImplementedError
+
+
+class _Remote(Protocol):
+    """What is used of a `UPath` beyond the methods of `Path`."""
+
+    fs: _FileSystem
+    path: str
