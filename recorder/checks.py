@@ -226,7 +226,9 @@ def look(camera: CameraStream) -> Look:
     later = max(1, round(camera.rate_hz * _STILL_S))
     n = min(_SAMPLED_PICTURES, len(camera))
     picks = np.unique(np.linspace(0, max(len(camera) - 1 - later, 0), n).astype(int))
-    levels, blurs, still = [0], [0.0], []
+    levels: list[int] = []
+    blurs: list[float] = []
+    still: list[bool] = []
     for i in picks.tolist():
         luma = camera.grey(i)
         levels.append(int(luma.max()))
@@ -235,7 +237,8 @@ def look(camera: CameraStream) -> Look:
         if i + later < len(camera):
             change = np.abs(_blocks(camera.grey(i + later)) - _blocks(luma))
             still.append(bool(change.max() < _STILL_LEVELS))
-    return Look(max(levels), float(np.median(blurs[1:] or blurs)), share(still))
+    blurred = float(np.median(blurs)) if blurs else 0.0
+    return Look(max(levels, default=0), blurred, share(still))
 
 
 def _blocks(luma: Array) -> Array:

@@ -325,7 +325,7 @@ class _Salvage:
 def _rewritten(partial: Path, records: Sequence[Record]) -> list[Record]:
     """Copy records to a file of their own that takes the place of `partial`; where they are now."""
     copy = partial.with_name(partial.name + ".copy")
-    copy.unlink(missing_ok=True)
+    copy.with_name(copy.name + PARTIAL).unlink(missing_ok=True)  # of a repair that was killed
     writer = ShardWriter(copy)
     with partial.open("rb") as file:
         for record in records:

@@ -326,6 +326,26 @@ def test_damage_costs_the_picture_and_those_that_build_on_it(
         np.testing.assert_array_equal(np.asarray(array[:])[-1], camera[len(rest) - 1])  # type: ignore[index]
 
 
+def test_a_killed_repair_of_video_begins_its_copy_anew(tmp_path: Path) -> None:
+    writer = begin(tmp_path / "live", H264)
+    put(writer, h264(33))
+    path = copy_open_take(writer, tmp_path / "copy")
+    writer.close()
+    shard = shard_of(path)
+    data = bytearray(shard.read_bytes())
+    record = scan(shard).records[9]
+    leftover = bytes(data[: scan(shard).records[4].end - 9])
+    data[record.offset + record.nbytes // 2] ^= 0x5A
+    shard.write_bytes(data)
+    shard.with_name(f"{shard.name}.copy.partial").write_bytes(leftover)
+    repair_episode(path)
+    camera = Episode(path).camera("front")
+    assert camera.seq.tolist() == [*range(9), *range(14, 33)]
+    for row, number in enumerate(camera.seq.tolist()):
+        assert_shows(camera, row, number)
+    assert not [p for p in path.rglob("*") if "partial" in p.name]
+
+
 def test_an_unfinished_take_can_be_looked_at(open_take: EpisodeWriter) -> None:
     camera = Episode(open_take.path, allow_unfinished=True).camera("front")
     for row in range(len(camera)):
