@@ -171,7 +171,7 @@ def wrist_quads(streams: Sequence[StreamInfo], head: Any, panels: WristPanels) -
         quads.append(Quad("pointed" if pointed else "frame", front @ frame))
         quads.append(Quad(stream.name, front @ placed(x, y, -HUD_M, half, tall)))
     if panels.cursor is not None:
-        x, y = HUD_M * panels.cursor
+        x, y = (HUD_M * value for value in panels.cursor)
         quads.append(Quad("pointed", front @ placed(x, y, -HUD_M, CURSOR_M, CURSOR_M)))
     return quads
 
