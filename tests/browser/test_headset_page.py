@@ -245,6 +245,7 @@ def test_h264_is_decoded_after_a_key_picture_was_asked_for(
     headset.set_viewport_size({"width": 640, "height": 400})
     headset.goto(gateway.page("/xr"))
     enter(headset)
+    gateway.wait_until(lambda: bool(gateway.received(protocol.Hello)))
     (hello,) = gateway.received(protocol.Hello)
     assert set(hello.codecs) == {"jpeg", "h264"}
     gateway.wait_until(lambda: gateway.keys_asked >= 1)
