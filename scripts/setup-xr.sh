@@ -21,6 +21,7 @@ if [ -n "$missing" ]; then
 fi
 echo "Unpacking an OpenXR runtime into $prefix …"
 rm -rf "$prefix"
+mkdir -p "$(dirname "$prefix")"  # mmdebstrap makes only the last folder
 mmdebstrap --quiet --variant=extract --include=monado-service,libopenxr1-monado,mesa-vulkan-drivers,libegl1,libegl-mesa0,libgl1,libglx-mesa0,libgl1-mesa-dri trixie "$prefix" >/dev/null || without "Debian 13's packages"
 cat >"$prefix/run" <<RUN
 #!/bin/sh
