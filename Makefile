@@ -2,12 +2,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup setup-test demo run test test-fast test-xr bench check format build clean
+.PHONY: help setup setup-test demo run test test-fast test-xr test-readers bench check format build clean
 
 help:
 	@echo "make demo    set up and run the whole system once, without headset or robot"
 	@echo "make run     set up and serve the openarm rig"
 	@echo "make test    set up and run every test"
+	@echo "make test-readers  what LeRobot, PyTorch and others read of it (several GB)"
 	@echo "make bench   measure retargeting beside pink and mink"
 	@echo "make check   format, lint, strict types, import arrows"
 
@@ -37,6 +38,11 @@ test-fast: setup-test
 test-xr: setup-test
 	sh scripts/setup-xr.sh build/xr
 	sh scripts/test-xr.sh $(BIN)/python
+
+# Several GB, on Python 3.12: what LeRobot, PyTorch, imagecodecs and zarrs read of what we wrote.
+test-readers:
+	sh scripts/setup-readers.sh build/readers
+	sh scripts/test-readers.sh build/readers
 
 bench: setup
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[humanoid,hands,bench]"

@@ -363,7 +363,7 @@ def test_video_is_read_in_other_processes(tmp_path: Path, start: str) -> None:
     camera = episode.camera("front")
     here = _numbers(camera)
     with multiprocessing.get_context(start).Pool(1) as pool:
-        assert pool.apply(_numbers, (camera,)) == here == list(range(24, -1, -3))
+        assert pool.apply_async(_numbers, (camera,)).get(60) == here == list(range(24, -1, -3))
 
 
 def test_video_is_read_from_several_threads(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_worker_processes_read_the_same(dataset: Dataset, start: str) -> None:
     windows = dataset.windows(10.0, WINDOWS)
     expected = sums(windows)  # opened here before the workers begin
     with multiprocessing.get_context(start).Pool(2) as pool:
-        assert pool.map(sums, [windows] * 2) == [expected, expected]
+        assert pool.map_async(sums, [windows] * 2).get(60) == [expected, expected]
 
 
 def test_pickling_carries_no_open_episode(dataset: Dataset) -> None:
