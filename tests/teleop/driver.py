@@ -97,6 +97,22 @@ class Driver:
         self.squeeze = dict.fromkeys(SIDES, True)
         await self.client.wait_for_status(lambda s: s.motion == "engaged", "both arms engaged", 5)
 
+    async def start_take(self) -> None:
+        """Begin a take by A, and wait until its rows are written."""
+        await self.press("right", Button.PRIMARY)
+        await self.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+
+    async def stop_take(self) -> None:
+        """End the take by A: it waits for its label."""
+        await self.press("right", Button.PRIMARY)
+        await self.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
+
+    async def save_take(self) -> None:
+        """End the take by A and call it a success by A."""
+        await self.stop_take()
+        await self.press("right", Button.PRIMARY)
+        await self.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+
     async def move(self, side: str, to: tuple[float, float, float], seconds: float) -> None:
         start, goal = self.offset[side].copy(), np.asarray(to, float)
         steps = max(1, int(seconds / self.period_s))

@@ -17,7 +17,6 @@ from retarget.rigfile import find_rig
 from teleop.cameras.sources import read_number
 from teleop.config import CameraConfig
 from teleop.recording import RECORDED
-from teleop.samples import Button
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
 from tests.teleop.driver import Driver
@@ -74,8 +73,7 @@ def resident_mb(system: Supervisor) -> float:
 async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Supervisor) -> None:
     async with Driver(system.url, system.config.token) as driver:
         await driver.engage()
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await driver.start_take()
         await asyncio.sleep(TAKE_S / 3)
         recorder = system.children["record"].popen.pid
         os.kill(recorder, signal.SIGSTOP)
@@ -85,10 +83,7 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
         early_mb = resident_mb(system)
         await asyncio.sleep(max(0.0, 2 * TAKE_S / 3 - STALL_S - 1.0))
         grown_mb = resident_mb(system) - early_mb
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+        await driver.save_take()
     dataset = Dataset.open(Path(system.config.dataset), repair=False)
     end_s = asyncio.get_running_loop().time() + 10.0
     while not dataset.episodes() and asyncio.get_running_loop().time() < end_s:
@@ -131,14 +126,12 @@ async def test_a_simulated_depth_camera_is_recorded_beside_video(tmp_path: Path)
         running.start()
         async with Driver(running.url, running.config.token) as driver:
             await driver.engage()
-            await driver.press("right", Button.PRIMARY)
-            await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+            await driver.start_take()
             await asyncio.sleep(2.0)
             welcome = driver.client.welcome
             assert welcome is not None
             streams = {stream.name for stream in welcome.streams}
-            await driver.press("right", Button.PRIMARY)
-            await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
+            await driver.stop_take()
     assert streams == {"head_left"}, "depth is not shown to operators"
     dataset = Dataset.open(tmp_path / "dataset", repair=False)
     episode = dataset[dataset.episodes()[0].id]

@@ -13,7 +13,6 @@ from recorder import Dataset
 from teleop.config import CameraConfig
 from teleop.diskwatch import END_BYTES, MB, START_BYTES, free_bytes
 from teleop.intents import Intent
-from teleop.samples import Button
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
 from tests.teleop.driver import Driver
@@ -48,8 +47,7 @@ async def test_a_take_ends_whole_before_the_disk_is_full(disk: Path) -> None:
         running.start()
         async with Driver(running.url, running.config.token) as driver:
             await driver.engage()
-            await driver.press("right", Button.PRIMARY)
-            await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+            await driver.start_take()
             await driver.client.wait_for_status(
                 lambda s: any("GB left" in text for text in s.notices), "a warning", 5
             )

@@ -15,7 +15,7 @@ from retarget import Rig
 from teleop.differences import compare
 from teleop.following import HAND_BITS
 from teleop.offline import OfflineTake
-from teleop.samples import SIDES, Button, Tracking
+from teleop.samples import SIDES, Tracking
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
 from tests.retarget.conftest import cached_rig
@@ -67,8 +67,7 @@ def episode(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Episode:
 async def perform(system: Supervisor) -> None:
     async with HandDriver(system.url, system.config.token) as driver:
         await driver.engage()
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await driver.start_take()
         driver.trigger = dict.fromkeys(SIDES, 1.0)
         await asyncio.sleep(0.8)
         driver.trigger = dict.fromkeys(SIDES, 0.0)
@@ -78,10 +77,7 @@ async def perform(system: Supervisor) -> None:
         driver.curl = 0.0
         await asyncio.sleep(0.4)
         driver.curl = None
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+        await driver.save_take()
 
 
 def test_measured_fingers_follow_trigger_and_hand(rig: Rig, episode: Episode) -> None:

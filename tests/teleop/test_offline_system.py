@@ -15,7 +15,6 @@ from retarget.errors import RetargetError
 from teleop.cli import main
 from teleop.differences import compare
 from teleop.offline import OfflineTake
-from teleop.samples import Button
 from teleop.settings_keys import SettingError
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
@@ -41,8 +40,7 @@ async def perform(system: Supervisor) -> None:
     async with Driver(system.url, system.config.token) as driver:
         await driver.engage()
         await driver.move("right", (0.0, 0.04, 0.0), 0.4)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await driver.start_take()
         await driver.move("right", (0.0, 0.05, -0.03), 0.5)
         await driver.move("left", (0.8, 0.3, -0.5), 1.0)  # beyond reach
         driver.sending = False  # a lost tracker: hold, then a fresh engage
@@ -50,10 +48,7 @@ async def perform(system: Supervisor) -> None:
         driver.sending = True
         await driver.engage()
         await driver.move("right", (0.05, 0.0, 0.0), 0.5)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+        await driver.save_take()
 
 
 def test_the_same_operator_gives_the_same_commands_bit_for_bit(episode: Episode) -> None:

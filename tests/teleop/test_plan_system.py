@@ -42,11 +42,9 @@ async def test_a_take_has_the_planned_task_and_a_success_moves_on(system: Superv
         status = driver.client.status
         assert status is not None and status.plan is not None
         assert (status.task, status.plan.variation) == ("pick up the cube", "left")
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await driver.start_take()
         await driver.move("right", (0.0, 0.03, 0.0), 1.2)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
+        await driver.stop_take()
         await asyncio.sleep(1.0)
         assert driver.client.status is not None and driver.client.status.plan is not None
         assert driver.client.status.plan.variation == "left"

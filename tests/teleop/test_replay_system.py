@@ -35,8 +35,7 @@ async def interrupted_take(driver: Driver) -> None:
     """Reach out, then record: a hold, a doff and an e-stop, each followed by a resume elsewhere."""
     await driver.engage()
     await driver.move("right", (0.05, 0.03, -0.05), 0.6)
-    await driver.press("right", Button.PRIMARY)
-    await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+    await driver.start_take()
     await driver.move("right", (0.05, 0.10, -0.05), 0.6)
     # Let go in the middle of a motion, and hold again in the middle of another.
     moving = asyncio.create_task(driver.move("right", (-0.10, 0.02, 0.02), 0.8))

@@ -12,7 +12,6 @@ import pytest
 from recorder import Dataset
 from retarget import load_rig
 from retarget.errors import MissingModelPackageError
-from teleop.samples import Button
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
 from tests.teleop.driver import Driver
@@ -39,14 +38,10 @@ async def test_a_robot_brought_along_records_a_take(system: Supervisor) -> None:
     async with Driver(system.url, system.config.token) as driver:
         await asyncio.sleep(0.3)
         await driver.engage()
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+        await driver.start_take()
         await driver.move("right", (0.0, 0.05, 0.0), 1.0)
         await asyncio.sleep(0.5)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
-        await driver.press("right", Button.PRIMARY)
-        await driver.client.wait_for_status(lambda s: s.recording == "idle", "saved", 5)
+        await driver.save_take()
     dataset = Dataset.open(Path(system.config.dataset), repair=False)
     (row,) = dataset.episodes()
     episode = dataset[row.id]

@@ -60,13 +60,11 @@ async def until(system: Supervisor, wanted: Any, what: str, timeout_s: float = 2
 
 async def start_take(driver: Driver) -> None:
     await driver.engage()
-    await driver.press("right", Button.PRIMARY)
-    await driver.client.wait_for_status(lambda s: s.recording == "recording", "a take", 5)
+    await driver.start_take()
 
 
 async def stop_take(driver: Driver) -> None:
-    await driver.press("right", Button.PRIMARY)
-    await driver.client.wait_for_status(lambda s: s.recording == "review", "a review", 5)
+    await driver.stop_take()
 
 
 def episodes(system: Supervisor) -> list[Episode]:
