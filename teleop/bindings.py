@@ -18,8 +18,8 @@ A button named in the rig replaces that button's whole entry; `{}` frees it. `pr
 button goes down, `hold` once it was down for `hold_s`, `tap` when it comes up before that; a
 `review_` gesture replaces the plain one while a take waits for its label (`teleop.presses`).
 
-A bare hand has a deadman and the buttons primary and secondary by its gestures
-(`teleop.gestures`); they do what the controller's do. Both fists are the e-stop.
+A bare hand has a deadman and, by its palm menu, the buttons primary, secondary, `stick_up` and
+`stick_down` (`teleop.gestures`); they do what the controller's do. Both fists are the e-stop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 from teleop.effects import Asked, Pair, Tracked, View
 from teleop.errors import BindingError
-from teleop.gestures import FistReader, HandReader, hand_shape
+from teleop.gestures import MENU_BUTTONS, PALM_FINGERS, FistReader, HandReader, hand_shape
 from teleop.intents import Intent, IntentArgs
 from teleop.presses import GESTURES, Press
 from teleop.protocol import (
@@ -84,7 +84,6 @@ BUTTON_NAMES: dict[tuple[SideName, Button], str] = {
     ("right", Button.SECONDARY): "right B",
 }
 """As they are printed on the controllers."""
-PALM_FINGERS = {Button.PRIMARY: "index", Button.SECONDARY: "middle"}
 # Plain integers: operators of `IntFlag` members cost a microsecond each, on every message.
 _STICK_UP, _STICK_DOWN = int(Button.STICK_UP), int(Button.STICK_DOWN)
 _SQUEEZE, _KNOWN_BUTTONS, _VALID = int(Button.SQUEEZE), 0x3F, int(Tracking.VALID)
@@ -148,6 +147,15 @@ class Bindings:
                 return review
         return self.actions.get((side, button, gesture))
 
+    def palm_buttons(self, side: SideName, view: View) -> list[Button]:
+        """What the palm menu of a side offers in the present state."""
+        return [
+            button
+            for button in PALM_FINGERS
+            if button in MENU_BUTTONS
+            or any(self.action(side, button, gesture, view) for gesture in ("press", "hold", "tap"))
+        ]
+
 
 def _button(name: object) -> Button:
     if not isinstance(name, str) or name not in BUTTONS:
@@ -206,7 +214,7 @@ class ButtonReader:
                 self.hands[side].lost(now_ns)
                 down = self._down(side, frame[f"{side}_controller"])
                 held, kind = bool(down & self.bindings.deadman.value), "controller"
-            elif presence & hand_bit and self._read_hand(frame, side, now_ns):
+            elif presence & hand_bit and self._read_hand(frame, side, view, now_ns):
                 down, held, kind = self.hands[side].buttons, self.hands[side].deadman, "hand"
             else:
                 self.hands[side].lost(now_ns)
@@ -229,14 +237,15 @@ class ButtonReader:
         )
         return tracked, asked
 
-    def _read_hand(self, frame: Any, side: SideName, now_ns: int) -> bool:
+    def _read_hand(self, frame: Any, side: SideName, view: View, now_ns: int) -> bool:
         """Take a bare hand; whether its gestures can be read."""
         hand, reader = frame[f"{side}_hand"], self.hands[side]
         if not (self.bindings.bare_hands and _valid(int(hand["flags"]))):
             return False
         knows_head = int(frame["presence"]) & HEAD_BIT and _valid(int(frame["head_flags"]))
         head = frame["head"] if knows_head else None
-        reader.read(hand_shape(hand["joints"], head, side), now_ns)
+        shape = hand_shape(hand["joints"], head, side)
+        reader.read(shape, now_ns, self.bindings.palm_buttons(side, view))
         return True
 
     def _fresh(self, side: SideName, kind: str, held: bool) -> bool:

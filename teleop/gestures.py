@@ -7,12 +7,14 @@ curled into the palm. A fist, a grasp around an object and an index pinch, whose
 comes along, therefore engage nothing.
 
 With the palm turned to the face, pinches are buttons instead: index the primary, middle the
-secondary button of that hand. They must be kept for a moment, and the headset says meanwhile what
-they will do.
+secondary button of that hand; ring and little finger stand for its stick pushed up and down, where
+that does something. They must be kept for a moment, and the headset says meanwhile what they will
+do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,6 +45,15 @@ WRIST, THUMB_TIP = 1, 5
 TIPS = {"index": 10, "middle": 15, "ring": 20, "little": 25}
 KNUCKLES = {"index": 7, "middle": 12, "ring": 17, "little": 22}
 """XrHandJointEXT indices."""
+PALM_FINGERS = {
+    Button.PRIMARY: "index",
+    Button.SECONDARY: "middle",
+    Button.STICK_UP: "ring",
+    Button.STICK_DOWN: "little",
+}
+"""Finger that stands for a button in the palm menu."""
+MENU_BUTTONS = (Button.PRIMARY, Button.SECONDARY)
+"""What the menu always offers: a finger with nothing to do is told so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class HandShape:
     Attributes:
         index_m: Thumb tip to index tip [m].
         middle_m: Thumb tip to middle tip [m].
+        ring_m: Thumb tip to ring tip [m].
+        little_m: Thumb tip to little tip [m].
         middle_curled: The middle finger lies in the palm.
         fist: All four fingers do.
         faces: The palm is turned to the face, and looked at.
@@ -59,9 +72,15 @@ class HandShape:
 
     index_m: float
     middle_m: float
+    ring_m: float
+    little_m: float
     middle_curled: bool
     fist: bool
     faces: bool
+
+    def gap_m(self, button: Button) -> float:
+        """Distance of the thumb to the finger that stands for a button [m]."""
+        return float(getattr(self, f"{PALM_FINGERS[button]}_m"))
 
 
 def hand_shape(joints: Any, head: Any, side: SideName) -> HandShape:
@@ -74,9 +93,9 @@ def hand_shape(joints: Any, head: Any, side: SideName) -> HandShape:
     """
     p = np.asarray(joints)[:, :3].tolist()
     curled = {f: _curled(p[t], p[KNUCKLES[f]], p[WRIST]) for f, t in TIPS.items()}
+    gaps = {f"{finger}_m": _distance(p[THUMB_TIP], p[tip]) for finger, tip in TIPS.items()}
     return HandShape(
-        index_m=_distance(p[THUMB_TIP], p[TIPS["index"]]),
-        middle_m=_distance(p[THUMB_TIP], p[TIPS["middle"]]),
+        **gaps,
         middle_curled=curled["middle"],
         fist=all(curled.values()),
         faces=head is not None and _faces(np.asarray(joints)[:, :3], np.asarray(head), side),
@@ -141,8 +160,14 @@ class HandReader:
         self._pinch_since_ns = None
         self.deadman = self.deadman and brief
 
-    def read(self, shape: HandShape, now_ns: int) -> None:
-        """Take the hand of one frame."""
+    def read(self, shape: HandShape, now_ns: int, offered: Sequence[Button] = MENU_BUTTONS) -> None:
+        """Take the hand of one frame.
+
+        Args:
+            shape: The hand.
+            now_ns: Host time [ns].
+            offered: What its palm menu offers now.
+        """
         if self.seen_ns is None or now_ns - self.seen_ns > KEEP_NS:
             self.lost(now_ns)
         self.seen_ns = now_ns
@@ -151,7 +176,7 @@ class HandReader:
         if self.deadman:
             self._stop_menu()
         else:
-            self._read_menu(shape, now_ns)
+            self._read_menu(shape, now_ns, offered)
 
     def _read_deadman(self, shape: HandShape, now_ns: int) -> None:
         if self.deadman:
@@ -171,12 +196,12 @@ class HandReader:
         if now_ns - self._pinch_since_ns >= DEADMAN_DWELL_NS:
             self.deadman, self._opened, self._pinch_since_ns = True, False, None
 
-    def _read_menu(self, shape: HandShape, now_ns: int) -> None:
-        gaps = {Button.PRIMARY: shape.index_m, Button.SECONDARY: shape.middle_m}
+    def _read_menu(self, shape: HandShape, now_ns: int, offered: Sequence[Button]) -> None:
         if self.buttons:
-            if gaps[Button(self.buttons)] > PINCH_OFF_M:
+            if shape.gap_m(Button(self.buttons)) > PINCH_OFF_M:
                 self._stop_menu()
             return
+        gaps = {button: shape.gap_m(button) for button in offered}
         if not shape.faces or shape.fist:
             self._stop_menu()
             return

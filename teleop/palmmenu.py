@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from teleop.bindings import PALM_FINGERS, Bindings, ButtonReader, SideName, resolve
+from teleop.bindings import Bindings, ButtonReader, SideName, resolve
 from teleop.effects import View
-from teleop.gestures import KEEP_NS
+from teleop.gestures import KEEP_NS, PALM_FINGERS
 from teleop.intents import Intent
 from teleop.protocol import GestureInfo
 from teleop.samples import Button, Recording
 
 WORDS = {
-    Intent.ESTOP.value: "emergency stop",
-    Intent.ESTOP_RESET.value: "reset the emergency stop",
-    Intent.RECORD_START.value: "start recording",
-    Intent.RECORD_STOP.value: "stop recording",
-    Intent.PAUSE.value: "pause",
-    Intent.RESUME.value: "resume",
-    Intent.DISCARD.value: "discard",
-    Intent.HOME.value: "go home",
-    Intent.SCENE_RESET.value: "new scene",
-    "save_success": "success",
-    "save_failure": "failure",
+    Intent.ESTOP: "emergency stop",
+    Intent.ESTOP_RESET: "reset the emergency stop",
+    Intent.RECORD_START: "start recording",
+    Intent.RECORD_STOP: "stop recording",
+    Intent.PAUSE: "pause",
+    Intent.RESUME: "resume",
+    Intent.SAVE: "save",
+    Intent.DISCARD: "discard",
+    Intent.REDO: "once more",
+    Intent.GRADE_UP: "better",
+    Intent.GRADE_DOWN: "worse",
+    Intent.HOME: "go home",
+    Intent.SCENE_RESET: "new scene",
 }
+"""Of what is asked of the session in the end."""
 GESTURES = ("press", "tap", "hold")
 
 
@@ -38,8 +41,8 @@ def gesture_info(reader: ButtonReader, view: View, now_ns: int) -> GestureInfo |
             return GestureInfo(text=f"Keep the pinch: {words}", share=round(hand.share, 2))
         if hand.menu:
             parts = [
-                f"{finger}: {offer(reader.bindings, side, button, view)}"
-                for button, finger in PALM_FINGERS.items()
+                f"{PALM_FINGERS[button]}: {offer(reader.bindings, side, button, view)}"
+                for button in reader.bindings.palm_buttons(side, view)
             ]
             return GestureInfo(text=f"{side.capitalize()} palm. Pinch {', '.join(parts)}")
     return None
@@ -63,9 +66,10 @@ def _has_hold(bindings: Bindings, side: SideName, button: Button, view: View) ->
 
 
 def _words(action: str, view: View) -> str:
-    if action == Intent.RECORD_TOGGLE:
+    (asked,) = resolve(action, view, "")
+    if asked.args.outcome is not None:
+        return asked.args.outcome
+    if asked.intent is Intent.RECORD_TOGGLE:
         running = view.recording in (Recording.RECORDING, Recording.PAUSED)
         return WORDS[Intent.RECORD_STOP if running else Intent.RECORD_START]
-    if action in WORDS:
-        return WORDS[action]
-    return WORDS[resolve(action, view, "")[0].intent]
+    return WORDS[asked.intent]

@@ -32,6 +32,7 @@ STALE_S = 1.5
 """Without a status for this long the numbers shown are history."""
 NOTICE_S = 4.0
 MAX_LINES = 4
+LINE_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,15 @@ def hud_model(known: HudInput) -> HudModel:
         banner=_banner(known),
         lines=_lines(known, status),
     )
+
+
+def two_lines(text: str) -> list[str]:
+    """One line, or two of about the same length that break after a comma."""
+    commas = [k + 1 for k in range(len(text) - 1) if text[k : k + 2] == ", "]
+    if len(text) <= LINE_LENGTH or not commas:
+        return [text]
+    at = min(commas, key=lambda k: abs(k - len(text) / 2))
+    return [text[:at], text[at + 1 :]]
 
 
 def clock_text(seconds: float) -> str:

@@ -21,6 +21,7 @@ INSTALL = """
             update.call(this);
             if (window.handShapes[side] === "middle") put("middle-finger-tip", "thumb-tip");
             if (window.handShapes[side] === "index") put("index-finger-tip", "thumb-tip");
+            if (window.handShapes[side] === "ring") put("ring-finger-tip", "thumb-tip");
             if (window.handShapes[side] === "fist") {
                 for (const finger of ["index", "middle", "ring", "pinky"]) {
                     put(`${finger}-finger-tip`, `${finger}-finger-metacarpal`);
@@ -45,7 +46,7 @@ class BareHands:
         page.evaluate(INSTALL)
 
     def shape(self, side: str, name: str) -> None:
-        """Make a hand "open", pinch "middle" or "index", or a "fist"."""
+        """Make a hand "open", pinch "index", "middle" or "ring", or a "fist"."""
         self.page.evaluate("([side, name]) => { window.handShapes[side] = name; }", [side, name])
 
     def place(

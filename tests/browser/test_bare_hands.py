@@ -83,11 +83,16 @@ def test_bare_hands_engage_move_record_label_and_stop(
     person.sees("Motion: HOLD")
     hands.place("right", REST["right"])
     choose(hands, person, "right", "index", "Recording: REVIEW")
+    choose(hands, person, "right", "ring", "Grade 3 of 5")
+    choose(hands, person, "right", "ring", "Grade 4 of 5")
+    show_palm(hands, person, "left")
+    person.sees("index: discard, held: once more, middle: emergency stop")
+    hands.place("left", REST["left"])
     choose(hands, person, "right", "index", "Recording: not recording")
     dataset = Dataset.open(system.config.dataset, repair=False)
     until(person.page, lambda: len(dataset.episodes()) == 1, "the episode")
     episode = dataset[dataset.episodes()[0].id]
-    assert episode.attributes["outcome"] == "success"
+    assert (episode.attributes["outcome"], episode.attributes["grade"]) == ("success", 4)
     assert len(episode.stream("operator/right_hand")) > 10
     assert "engage" in [event.kind for event in episode.events]
 

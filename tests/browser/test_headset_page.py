@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from scipy.spatial.transform import Rotation
 
 from teleop import protocol
+from teleop.hmd.hudmodel import two_lines
 from teleop.hmd.openxr.panels import WristPanels
 from teleop.samples import Button, Tracking
 from tests.browser.fake_gateway import TOKEN, FakeGateway
@@ -352,6 +353,27 @@ def test_hud_shows_what_a_gesture_will_do(immersive: Page, gateway: FakeGateway)
     gesture = protocol.GestureInfo(text="Keep the pinch: start recording", share=0.5)
     gateway.set_status(input="hands", gesture=gesture)
     gateway.wait_until(lambda: "Keep the pinch: start recording 50 %" in hud(immersive))
+
+
+def test_both_clients_break_long_offers_the_same_way(headset: Page, gateway: FakeGateway) -> None:
+    headset.goto(gateway.page("/xr"))
+    texts = [
+        "Keep the pinch: stop recording",
+        "Right palm. Pinch index: success, middle: failure, ring: better, little: worse",
+        "Left palm. Pinch index: discard, held: once more, middle: emergency stop",
+        "x" * 80,
+    ]
+    broken = headset.evaluate(
+        """async (texts) => {
+            const { twoLines } = await import('/static/xr/hudmodel.js');
+            return texts.map(twoLines);
+        }""",
+        texts,
+    )
+    assert broken == [two_lines(text) for text in texts]
+    assert [len(lines) for lines in broken] == [1, 2, 2, 1]
+    assert [" ".join(lines) for lines in broken] == texts, "no word is lost"
+    assert max(len(line) for lines in broken[:3] for line in lines) <= 50, "they fit"
 
 
 def test_hud_asks_for_the_outcome(immersive: Page, gateway: FakeGateway) -> None:

@@ -20,6 +20,8 @@ def hand_joints(
     *,
     index_m: float = OPEN_M,
     middle_m: float = OPEN_M,
+    ring_m: float = OPEN_M,
+    little_m: float = OPEN_M,
     fist: bool = False,
     facing: bool = False,
 ) -> np.ndarray[Any, Any]:
@@ -35,6 +37,8 @@ def hand_joints(
     if not fist:
         p[TIPS["index"]] = p[THUMB_TIP] + [0.0, 0.0, -index_m]
         p[TIPS["middle"]] = p[THUMB_TIP] + [0.0, -middle_m, 0.0]
+        p[TIPS["ring"]] = p[THUMB_TIP] + [ring_m, 0.0, 0.0]
+        p[TIPS["little"]] = p[THUMB_TIP] + [little_m / 2**0.5, 0.0, little_m / 2**0.5]
     if side == "left":
         p[:, 0] *= -1.0
     if facing:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from teleop.bindings import Bindings, ButtonReader
+from teleop.bindings import ACTIONS, Bindings, ButtonReader
 from teleop.effects import (
     Asked,
     Calibrated,
@@ -23,8 +23,8 @@ from teleop.effects import (
 )
 from teleop.gestures import KEEP_NS, PINCH_OFF_M, PINCH_ON_M, hand_shape
 from teleop.intents import Intent
-from teleop.palmmenu import gesture_info
-from teleop.samples import Motion, Recording
+from teleop.palmmenu import gesture_info, offer
+from teleop.samples import Button, Motion, Recording
 from teleop.session import Session
 from tests.teleop.hands import HEAD, hand_joints, hands_frame
 
@@ -314,6 +314,53 @@ def test_the_headset_says_what_a_pinch_will_do_before_it_does() -> None:
     assert (kept.text, hands.asked) == ("Keep the pinch: start recording", [])
     assert 0.3 < kept.share < 0.9
     assert gesture_info(hands.reader, VIEW, hands.now_ns + 2 * KEEP_NS) is None
+
+
+REVIEW = replace(VIEW, recording=Recording.REVIEW)
+
+
+def test_bare_hands_grade_a_take_and_record_it_once_more() -> None:
+    hands = Hands()
+    hands.view = REVIEW
+    hands.show(10, right={"facing": True})
+    offered = gesture_info(hands.reader, REVIEW, hands.now_ns)
+    assert offered is not None
+    assert offered.text == (
+        "Right palm. Pinch index: success, middle: failure, ring: better, little: worse"
+    )
+    for finger in ("ring_m", "little_m", "ring_m"):
+        hands.show(60, right={"facing": True, finger: 0.01})
+        hands.show(10, right={"facing": True})
+    assert hands.intents == [Intent.GRADE_UP, Intent.GRADE_DOWN, Intent.GRADE_UP]
+    assert hands.asked[0].by == "right palm, ring finger"
+    hands.show(10, left={"facing": True})
+    offered = gesture_info(hands.reader, REVIEW, hands.now_ns)
+    assert offered is not None
+    assert offered.text == (
+        "Left palm. Pinch index: discard, held: once more, middle: emergency stop"
+    )
+    hands.show(150, left={"facing": True, "index_m": 0.01})
+    assert hands.intents[3:] == [Intent.REDO]
+
+
+def test_a_ring_finger_that_comes_along_delays_no_stop() -> None:
+    hands = Hands()
+    hands.show(10, left={"facing": True})
+    for ring_m in (0.005, 0.015) * 25:  # now nearer than the middle finger, now farther
+        hands.show(1, left={"facing": True, "middle_m": 0.01, "ring_m": ring_m})
+    assert hands.intents == [Intent.ESTOP]
+
+
+@pytest.mark.parametrize("recording", list(Recording))
+@pytest.mark.parametrize("motion", list(Motion))
+def test_there_are_words_for_whatever_a_button_is_bound_to(
+    motion: Motion, recording: Recording
+) -> None:
+    view = replace(VIEW, motion=motion, recording=recording)
+    for action in ACTIONS:
+        gestures = {"press": action, "hold": action, "review_tap": action}
+        bindings = Bindings.from_rig({"left": {"primary": gestures}, "deadman": "squeeze"})
+        assert offer(bindings, "left", Button.PRIMARY, view)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

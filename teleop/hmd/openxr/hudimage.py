@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from teleop.hmd.hudmodel import BLUE, DIM, GREEN, GREY, RED, TEXT, Colour, HudModel
+from teleop.hmd.hudmodel import BLUE, DIM, GREEN, GREY, RED, TEXT, Colour, HudModel, two_lines
 
 WIDTH, HEIGHT = 1280, 1024
 _PANEL = (12, 16, 22, 209)
@@ -104,10 +104,10 @@ class _Painter:
         elif model.countdown:
             self._dot(640, 480, 120, _PANEL)
             self._text(model.countdown, 640, 480, 150, TEXT, "mm")
-        elif model.review and not model.by_hand:
-            self._review(model.grade)
+        elif model.review:
+            self._review(model.grade, model.by_hand)
 
-    def _review(self, grade: int | None) -> None:
+    def _review(self, grade: int | None, by_hand: bool) -> None:
         self._pill((220, 400, 1060, 590), _PANEL)
         if grade is None:
             self._text("How did it go?", 640, 440, 32, DIM, "mm")
@@ -115,6 +115,10 @@ class _Painter:
             self._text(f"Grade {grade} of 5", 560, 440, 32, TEXT, "rm")
             for k in range(1, 6):
                 self._dot(580 + 40 * k, 440, 14, GREEN if k <= grade else GREY)
+        if by_hand:
+            self._text("right palm: success, failure, grade", 640, 502, 32, TEXT, "mm")
+            self._text("left palm: discard, once more", 640, 552, 32, TEXT, "mm")
+            return
         how = "right stick up, down: grade     hold X: discard and record again"
         self._text(how, 640, 564, 24, DIM, "mm")
         for i, (key, word, colour) in enumerate(_KEYS):
@@ -127,10 +131,13 @@ class _Painter:
         if model.gesture is None:
             return
         text, share = model.gesture
-        self._pill((190, 606, 1090, 666), _PANEL)
+        lines = two_lines(text)
+        end = 628 + 38 * len(lines)
+        self._pill((190, 606, 1090, end), _PANEL)
         if share > 0.0:
-            self._pill((190, 606, 190 + max(28.0, 900 * min(share, 1.0)), 666), BLUE)
-        self._text(text, 640, 636, 30, TEXT, "mm", 860)
+            self._pill((190, 606, 190 + max(28.0, 900 * min(share, 1.0)), end), BLUE)
+        for i, line in enumerate(lines):
+            self._text(line, 640, 636 + 38 * i, 30, TEXT, "mm", 860)
 
     def _lines(self, model: HudModel) -> None:
         for i, line in enumerate(model.lines):

@@ -1,6 +1,6 @@
 /** Paints the HUD model on a 2D canvas with a transparent middle; repaints only on change. */
 
-import { COLOURS } from "./hudmodel.js";
+import { COLOURS, twoLines } from "./hudmodel.js";
 
 /** @typedef {import("./hudmodel.js").HudModel} HudModel */
 
@@ -94,12 +94,12 @@ export class HudCanvas {
     } else if (countdown) {
       this.#dot(640, 480, 120, PANEL);
       this.#text(countdown, 640, 486, 150, "bold", COLOURS.text, "center");
-    } else if (review && !byHand) {
-      this.#review(grade);
+    } else if (review) {
+      this.#review(grade, byHand);
     }
   }
 
-  #review(grade) {
+  #review(grade, byHand) {
     this.#pill(220, 400, 840, 190, PANEL);
     if (grade === null) {
       this.#text("How did it go?", 640, 440, 32, "", COLOURS.dim, "center");
@@ -108,6 +108,11 @@ export class HudCanvas {
       for (let k = 1; k <= 5; k += 1) {
         this.#dot(580 + 40 * k, 440, 14, k <= grade ? COLOURS.green : COLOURS.grey);
       }
+    }
+    if (byHand) {
+      this.#text("right palm: success, failure, grade", 640, 502, 32, "bold", COLOURS.text, "center");
+      this.#text("left palm: discard, once more", 640, 552, 32, "bold", COLOURS.text, "center");
+      return;
     }
     this.#text("right stick up, down: grade     hold X: discard and record again", 640, 564, 24, "",
       COLOURS.dim, "center");
@@ -124,9 +129,13 @@ export class HudCanvas {
   /** What a bare hand's gesture is about to do, with how far it has got. */
   #gesture({ gesture }) {
     if (gesture === null) return;
-    this.#pill(190, 606, 900, 60, PANEL);
-    if (gesture.share > 0) this.#pill(190, 606, 900 * gesture.share, 60, COLOURS.blue);
-    this.#text(gesture.text, 640, 638, 30, "bold", COLOURS.text, "center", 860);
+    const lines = twoLines(gesture.text);
+    const height = 22 + 38 * lines.length;
+    this.#pill(190, 606, 900, height, PANEL);
+    if (gesture.share > 0) this.#pill(190, 606, 900 * gesture.share, height, COLOURS.blue);
+    lines.forEach((line, i) => {
+      this.#text(line, 640, 638 + 38 * i, 30, "bold", COLOURS.text, "center", 860);
+    });
   }
 
   #lines({ lines }) {

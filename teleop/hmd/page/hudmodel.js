@@ -22,6 +22,7 @@ export const MOTION = Object.freeze({
 /** Without a status for this long the numbers shown are history [ms]. */
 const STALE_STATUS_MS = 1500;
 const NOTICE_MS = 4000;
+const LINE_LENGTH = 50;
 
 /**
  * @typedef {{level: string, text: string, atMs: number}} LocalNotice
@@ -85,6 +86,20 @@ export function hudText(model) {
     `Tracking: ${model.tracking.map(({ label, word }) => `${label} ${word}`).join(", ")}`,
     ...model.lines.map((line) => line.text),
   ].filter((line) => line !== "");
+}
+
+/**
+ * One line, or two of about the same length that break after a comma.
+ * @param {string} text
+ * @returns {string[]}
+ */
+export function twoLines(text) {
+  if (text.length <= LINE_LENGTH) return [text];
+  const commas = [...text.matchAll(/, /g)].map((found) => found.index + 1);
+  if (commas.length === 0) return [text];
+  const distance = (at) => Math.abs(at - text.length / 2);
+  const at = commas.reduce((best, next) => (distance(next) < distance(best) ? next : best));
+  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 /**
