@@ -141,23 +141,24 @@ class Dataset:
         edits.tag(self.path, episode, add, remove)
 
     def trim(self, episode: str, start_s: float, end_s: float) -> None:
-        """Let views and exports use only this part of an episode; its data stay.
+        """Let views and exports use only some of an episode; its data stay.
 
         Args:
-            episode: Its name.
-            start_s: Seconds after its first row.
+            episode: Its name, or that of a part.
+            start_s: Seconds after its first row; of a part, after the part's beginning.
             end_s: The same of the end.
 
         Raises:
-            SchemaError: The part is empty or not within the episode.
+            SchemaError: That is empty or not within the episode, or the part.
         """
         found = self._undivided(episode)
-        if not 0.0 <= start_s < end_s <= found.duration_s + 1e-6:
+        first, last = found.attributes.get("part_ns", (found.start_ns, found.end_ns))
+        length_s = (last - first) / 1e9
+        if not 0.0 <= start_s < end_s <= length_s + 1e-6:
             raise SchemaError(
-                f"trim of {episode} from {start_s:g} to {end_s:g} s; expected a part of its "
-                f"{found.duration_s:.2f} s"
+                f"trim of {episode} from {start_s:g} to {end_s:g} s; expected some of its "
+                f"{length_s:.2f} s"
             )
-        first = found.start_ns
         edits.trim(self.path, episode, first + round(start_s * 1e9), first + round(end_s * 1e9))
 
     def split(self, episode: str, at_s: Sequence[float]) -> list[str]:

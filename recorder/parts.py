@@ -7,7 +7,6 @@ exported like an episode; its files are those of the whole.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +33,22 @@ def add_parts(labels: MutableMapping[str, dict[str, Any]]) -> None:
 
     Args:
         labels: Merged labels by name; those of a split episode hold `split_ns`, the times [ns] at
-            which its parts begin and end. They get `parts`, and parts `trim_ns`.
+            which its parts begin and end. They get `parts`; each part gets its bounds as `part_ns`,
+            and `trim_ns` within them.
     """
     for whole in [name for name, found in labels.items() if "split_ns" in found]:
         bounds = labels[whole].pop("split_ns")
         inherited = dict(labels[whole])
         names = [part_name(whole, k + 1) for k in range(len(bounds) - 1)]
-        for name, span in zip(names, pairwise(bounds), strict=True):
+        last_ns = [*(b - 1 for b in bounds[1:-1]), bounds[-1]]  # each instant is in one part
+        for name, span in zip(names, zip(bounds, last_ns, strict=False), strict=True):
             own = labels.get(name, {})
             tags = set(inherited.get("tags", ())) - set(own.get("untagged", ()))
             labels[name] = {
                 **inherited,
                 **own,
                 "tags": sorted(tags | set(own.get("tags", ()))),
+                "part_ns": list(span),
                 "trim_ns": _common(span, own.get("trim_ns", span)),
             }
         labels[whole]["parts"] = names

@@ -221,8 +221,8 @@ def _segments(t_ns: NDArray[np.int64], running: NDArray[np.bool_]) -> tuple[Segm
 
 
 def _common_time(episode: Episode, names: Sequence[str]) -> tuple[int, int]:
-    """First and last instant at which all of the streams exist [ns]."""
-    times = []
+    """First and last instant, within what a trim leaves, at which all of the streams exist [ns]."""
+    times = [episode.span_ns]
     for name in names:
         group, _, camera = name.partition("/")
         t_ns = episode.camera(camera).t_ns if group == CAMERAS else episode.stream(name).t_ns

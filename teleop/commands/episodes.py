@@ -78,6 +78,7 @@ def show(
         "path": str(episode),
         "state": ep.state,
         "duration_s": ep.duration_s,
+        "span_ns": list(ep.span_ns),
         "attributes": dict(ep.attributes),
         "streams": {n: {"rows": len(ep.stream(n))} for n in ep.streams},
         "cameras": {n: {"pictures": len(ep.camera(n))} for n in ep.cameras},
@@ -86,7 +87,10 @@ def show(
     if as_json:
         print(json.dumps(info))  # noqa: T201
         return 0
-    out.print(f"[bold]{episode.name}[/]  {ep.state}, {ep.duration_s:.2f} s")
+    first_s, last_s = ((t - ep.start_ns) / 1e9 for t in ep.span_ns)
+    cut = ep.span_ns != (ep.start_ns, ep.end_ns)
+    used = f", used from {first_s:.2f} to {last_s:.2f} s" if cut else ""
+    out.print(f"[bold]{episode.name}[/]  {ep.state}, {ep.duration_s:.2f} s{used}")
     for key, value in info["attributes"].items():
         if not isinstance(value, dict | list):
             out.print(f"  {key}: {value}", markup=False)
@@ -183,7 +187,7 @@ def trim(
 
     Args:
         dataset: Dataset directory.
-        episode: Episode id.
+        episode: Episode id, or that of a part.
         start_s: Seconds after its beginning.
         end_s: The same of the end.
     """

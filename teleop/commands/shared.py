@@ -13,6 +13,7 @@ from rich.console import Console
 
 from recorder import Dataset, Episode
 from recorder.errors import UnfinishedEpisodeError
+from recorder.parts import directory_of
 from teleop.errors import TeleopError
 
 JsonFlag = Annotated[bool, tyro.conf.arg(name="json")]
@@ -67,8 +68,8 @@ def episode_paths(path: Path) -> Sequence[Path]:
     """
     if (path / "dataset.json").is_file():
         return [Path(r.path) for r in open_dataset(path).episodes()]
-    if (path / "zarr.json").is_file():
-        return [path]
+    if (directory_of(path) / "zarr.json").is_file():
+        return [path]  # which open_episode opens, or says that there is no such part
     raise UsageError(f"{path} is neither an episode (zarr.json) nor a dataset (dataset.json)")
 
 

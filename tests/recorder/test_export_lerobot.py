@@ -114,6 +114,45 @@ def test_row_count_is_that_of_the_common_time(tmp_path: Path) -> None:
     assert report.invalid_rows == 0
 
 
+def times_s(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """When each row was, after T0 [s]: the first joint moves at 0.5 rad/s from 0.1 rad."""
+    return (rows["observation.state"][:, 0] - 0.1) / 0.5
+
+
+def test_only_what_a_trim_leaves_is_exported(tmp_path: Path) -> None:
+    episode = record(tmp_path / "ds", Recipe())
+    dataset = Dataset.open(tmp_path / "ds")
+    dataset.trim(episode.id, 0.25, 0.7)
+    begin_ns, end_ns = dataset[episode.id].span_ns
+    assert end_ns - begin_ns == 450 * MS
+    report = export_lerobot([dataset[episode.id]], tmp_path / "out")
+    assert report.frames == 14  # of 30 Hz in 0.45 s, both ends included
+    begin_s = (begin_ns - T0_NS) / 1e9
+    expected = begin_s + np.arange(14) / 30
+    np.testing.assert_allclose(times_s(rows_of(tmp_path / "out")), expected, atol=1e-6)
+
+
+def test_parts_are_exported_as_episodes_that_share_no_row(tmp_path: Path) -> None:
+    episode = record(tmp_path / "ds", Recipe(seconds=2.0))
+    dataset = Dataset.open(tmp_path / "ds")
+    whole = export_lerobot([dataset[episode.id]], tmp_path / "whole").frames
+    names = dataset.split(episode.id, [0.5, 1.2])
+    dataset.label(names[1], task="place")
+    report = export_lerobot([dataset[name] for name in names], tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    at_s = times_s(rows)
+    assert (np.diff(at_s) > 0).all()
+    assert report.frames == len(at_s)
+    assert abs(report.frames - whole) <= 2, "each part has a grid of its own"
+    for k, name in enumerate(names):
+        begin_s, end_s = ((t - T0_NS) / 1e9 for t in dataset[name].span_ns)
+        own = at_s[rows["episode_index"] == k]
+        assert begin_s - 1e-6 <= own.min() and own.max() <= end_s + 1e-6
+    assert [row["tasks"] for row in episodes_of(tmp_path / "out")] == [
+        ["pick the cube"], ["place"], ["pick the cube"]
+    ]  # fmt: skip
+
+
 def test_state_is_interpolated_at_the_row(tmp_path: Path) -> None:
     recipe = Recipe()
     export_lerobot([record(tmp_path / "ds", recipe)], tmp_path / "out")

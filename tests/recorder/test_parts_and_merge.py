@@ -65,7 +65,7 @@ def test_parts_hold_every_instant_once(
     parts = [dataset[name] for name in names]
     edges = [p.span_ns for p in parts]
     assert edges[0][0] == whole.start_ns and edges[-1][1] == whole.end_ns
-    assert all(a[1] == b[0] for a, b in pairwise(edges))
+    assert all(a[1] + 1 == b[0] for a, b in pairwise(edges))
     for row, part in zip(rows, parts, strict=True):
         seen = align(part, 100, GRID).t_ns
         assert len(seen) == 0 or (part.span_ns[0] <= seen[0] and seen[-1] <= part.span_ns[1])
@@ -101,7 +101,7 @@ def test_parts_begin_with_the_labels_of_the_whole_and_have_their_own(dataset: Da
     assert dataset[second].attributes["tags"] == ["slip"]
     assert dataset[first].attributes["tags"] == ["night"]
     dataset.discard(first)
-    dataset.trim(second, 0.5, 0.7)
+    dataset.trim(second, 0.1, 0.3)
     (row,) = dataset.episodes()
     assert (row.id, row.outcome, row.task, row.notes) == (second, "failure", "unstack", "all")
     assert row.duration_s == pytest.approx(0.2)
@@ -109,6 +109,21 @@ def test_parts_begin_with_the_labels_of_the_whole_and_have_their_own(dataset: Da
     assert dataset[first].attributes["outcome"] == "success"
     rows = dataset.episodes(include_discarded=True)
     assert [(r.id, r.discarded) for r in rows] == [(first, True), (second, False)]
+
+
+def test_a_part_is_trimmed_by_its_own_seconds(dataset: Dataset) -> None:
+    whole = record(dataset)
+    first, second = dataset.split(whole.id, [0.4])
+    dataset.trim(second, 0.1, 0.3)
+    begin_ns = whole.start_ns + 400_000_000
+    assert dataset[second].span_ns == (begin_ns + 100_000_000, begin_ns + 300_000_000)
+    dataset.trim(second, 0.0, 0.2)  # again, and not within what the first left
+    assert dataset[second].span_ns == (begin_ns, begin_ns + 200_000_000)
+    for name, end_s in ((first, 0.41), (second, whole.duration_s)):
+        with pytest.raises(SchemaError, match="expected some of its"):
+            dataset.trim(name, 0.0, end_s)
+    dataset.trim(first, 0.0, 0.4)
+    assert dataset[first].span_ns == (whole.start_ns, begin_ns - 1)
 
 
 def test_a_split_lies_within_what_a_trim_left(dataset: Dataset) -> None:

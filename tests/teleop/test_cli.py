@@ -159,6 +159,25 @@ def test_edits_are_made_listed_and_undone_from_the_command_line(
     assert run("episodes", "tag", dataset, first) == 2, "nothing to do is said"
 
 
+def test_parts_are_shown_checked_and_never_purged_alone(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = Path(listed(capsys, dataset)[0]["path"])
+    assert run("episodes", "split", dataset, whole.name, "0.15") == 0
+    first, second = capsys.readouterr().out.split()
+    assert run("episodes", "show", whole.with_name(second)) == 0
+    assert "used from 0.15 to 0.40 s" in " ".join(capsys.readouterr().out.split())
+    assert run("check", whole.with_name(second), "--json") in (0, 1)
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["verdict"] in ("pass", "warn", "fail")
+    assert run("check", whole.with_name(f"{whole.name}~7")) == 2
+    assert "~7" in capsys.readouterr().err
+    assert run("episodes", "discard", dataset, first) == 0
+    assert run("episodes", "purge", dataset, first, "--yes") == 2
+    assert whole.is_dir()
+    assert first not in [row["id"] for row in listed(capsys, dataset)]
+
+
 def test_a_purge_shows_first_and_deletes_only_when_told(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
