@@ -128,6 +128,6 @@ def _row(path: Path, line: Mapping[str, Any], labels: Mapping[str, Any]) -> Epis
     tags = tuple(labels.get("tags", ()))
     if "trim_ns" in labels:
         start_ns, end_ns = labels["trim_ns"]
-        merged["duration_s"] = (end_ns - start_ns) / 1e9
+        merged["duration_s"] = round((end_ns - start_ns) / 1e9, 6)  # a part ends 1 ns early
     names = {"path": path, "id": path.name}
     return EpisodeRow(**{**merged, **names, "quality": quality, "tags": tags})

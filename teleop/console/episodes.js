@@ -102,9 +102,10 @@ export function sure(button, action) {
   }, SURE_MS);
 }
 
-function whenText({ take, wall_time: wallTime }) {
+function whenText({ id, take, wall_time: wallTime }) {
   const options = { hour: "2-digit", minute: "2-digit", hour12: false };
-  return `take ${take}, ${new Date(wallTime).toLocaleTimeString([], options)}`;
+  const part = id.includes("~") ? ` part ${id.split("~")[1]}` : "";
+  return `take ${take}${part}, ${new Date(wallTime).toLocaleTimeString([], options)}`;
 }
 
 function detailText({ task, operator, id, drops, failed }) {
