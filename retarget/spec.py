@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +197,7 @@ def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper
     qpos: Array = model.qpos0.copy()
     for name, value in joints.items():
         qpos[model.joint(name).qposadr[0]] = value
-    _couple(model, qpos, joints)
+    couple(model, qpos, joints)
     model.key_qpos[key] = qpos
     model.key_ctrl[key] = _holding_ctrl(model, qpos)
     for gripper in grippers:
@@ -205,7 +205,7 @@ def set_home(model: Any, joints: Mapping[str, float], grippers: Iterable[Gripper
         model.key_ctrl[key, actuator] = gripper.control(gripper.home)
 
 
-def _couple(model: Any, qpos: Array, given: Mapping[str, float]) -> None:
+def couple(model: Any, qpos: Array, given: Collection[str]) -> None:
     """Make coupled joints meet their couplings, moving the one whose value was not given."""
     for eq in range(model.neq):
         if model.eq_type[eq] != int(mujoco.mjtEq.mjEQ_JOINT) or model.eq_obj2id[eq] < 0:

@@ -14,12 +14,14 @@ import numpy as np
 
 from retarget import load_rig
 from teleop import samples
+from teleop.bodyshapes import NOTHING
 from teleop.bus import Bus, Subscriber
 from teleop.cameras.base import Codec, Picture, camera_plan
 from teleop.cameras.encoding import encode_jpeg
 from teleop.config import CameraConfig, RunConfig
 from teleop.gateway.pictures import StreamDecoder
-from teleop.view import FIGURES, TIMELINE, ViewError, import_rerun
+from teleop.view import TABS, TIMELINE, ViewError, import_rerun
+from teleop.viewrobot import RobotView
 
 RATE_HZ = 30.0
 CONFIG = "config.json"
@@ -38,7 +40,8 @@ class LiveViewer:
 
     def __init__(self, config: RunConfig, bus: Bus, recording: Any) -> None:
         self._rr, self._recording = import_rerun(), recording
-        self._rig = rig = load_rig(config.rig)
+        rig = load_rig(config.rig)
+        self._robot = RobotView(self._rr, rig)
         sizes = samples.row_sizes(rig)
         self._cameras = camera_plan(rig, config)
         self._pictures = {
@@ -52,8 +55,14 @@ class LiveViewer:
                 "command/requested", samples.command_dtype(*sizes), depth=256
             ),
         }
+        qpos = samples.sim_qpos_dtype(self._robot.shapes.nq)
+        self._qpos = bus.subscriber("sim/qpos", qpos, depth=64)
+        self._simulated = False
         self._events = [bus.subscriber(f"events/{s}", None, depth=64) for s in EVENTS]
         self._begin_ns: int | None = None
+        for entity, what in (*self._robot.meshes(), *self._robot.styles()):
+            recording.log(entity, what, static=True)
+        recording.send_blueprint(self._robot.layout((c.name for c in self._cameras), TABS))
 
     def step(self) -> int:
         """Send what is new; how much it was."""
@@ -61,12 +70,16 @@ class LiveViewer:
         for kind, subscriber in self._joints.items():
             row = subscriber.latest()
             if row is not None:
-                self._robot(kind, row)
+                self._joints_of(kind, row)
                 sent += 1
+        scene = self._qpos.latest()
+        if scene is not None:
+            self._simulated = True
+            self._place(int(scene["t_ns"]), scene["qpos"])
         for subscriber in self._events:
             for message in subscriber.drain():
                 event = json.loads(message.data)
-                if event["kind"] != samples.MEMORY:
+                if event["kind"] not in samples.QUIET_EVENTS:
                     self._log(int(event["t_ns"]), "events", self._text(event))
                     sent += 1
         return sent
@@ -100,15 +113,19 @@ class LiveViewer:
             return None
         return rr.EncodedImage(contents=encode_jpeg(pixels, JPEG_QUALITY), media_type="image/jpeg")
 
-    def _robot(self, kind: str, row: Any) -> None:
+    def _joints_of(self, kind: str, row: Any) -> None:
         rr, t_ns = self._rr, int(row["t_ns"])
         position = np.asarray(row["position"], float)
-        strips = [points for points in self._rig.chains(position).values() if len(points) > 1]
-        _, colour = FIGURES[kind]
-        figure = rr.LineStrips3D(strips, colors=[colour], radii=[0.01])
-        self._log(t_ns, f"robot/{kind}", figure)
-        for name, angle in zip(self._rig.joint_names, position, strict=True):
+        self._log(t_ns, *self._robot.limbs(kind, position))
+        for name, angle in zip(self._robot.rig.joint_names, position, strict=True):
             self._log(t_ns, f"joints/{kind}/{name}", rr.Scalars(angle))
+        if kind == "measured" and not self._simulated:
+            finger = row["finger"] if "finger" in (row.dtype.names or ()) else NOTHING
+            self._place(t_ns, self._robot.shapes.qpos(position, row["gripper"], finger))
+
+    def _place(self, t_ns: int, qpos: Any) -> None:
+        for entity, where in self._robot.poses(qpos):
+            self._log(t_ns, entity, where)
 
     def _text(self, event: dict[str, Any]) -> Any:
         return self._rr.TextLog(f"{event['kind']} {event.get('data', {})}")

@@ -284,6 +284,8 @@ With the streams that hold those rows it makes every command again, bit for bit.
 
 MEMORY = "control_memory"
 """Kind of the events in which the control law writes what it remembers: long, for machines."""
+QUIET_EVENTS = frozenset({MEMORY, "link", "cameras"})
+"""Kinds of events that are data, not news."""
 
 
 def sim_qpos_dtype(nq: int) -> np.dtype[np.void]:

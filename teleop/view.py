@@ -1,7 +1,7 @@
 """An episode in the Rerun viewer: pictures, the moving robot, targets, curves and events.
 
-One time line, `host`, in seconds from the beginning of the take; every row is at its own time, none
-is resampled but the stick figure of the robot.
+One time line, `host`, in seconds from the beginning of what is used of the take; every row is at
+its own time, none is resampled but the robot and its targets.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import numpy.typing as npt
 
 from recorder import Episode, Policy, align
 from recorder.numeric import Stream
-from retarget import Rig, load_rig
+from retarget import load_rig
 from retarget.errors import RigError
+from retarget.targets import TIPS
 from teleop.errors import TeleopError
-from teleop.samples import MEMORY
+from teleop.samples import QUIET_EVENTS
+from teleop.viewrobot import RobotView
 
 TIMELINE = "host"
 FIGURE_HZ = 30.0
-"""Rate of the stick figure."""
+"""Rate of the robot and its targets."""
 STILLS = ("image/jpeg", "image/png")
 """What the viewer decodes itself."""
 CURVES = {
@@ -35,9 +37,12 @@ CURVES = {
     "solver/residual": ("solution", "residual"),
     "solver/clearance": ("solution", "clearance_m"),
 }
-FIGURES = {
-    "measured": ("state", (90, 170, 235)),
-    "requested": ("command/requested", (235, 150, 60)),
+FIGURES = {"measured": "state", "requested": "command/requested"}
+"""Stream of each."""
+TABS = {
+    "grippers": ("grippers/measured/**", "grippers/requested/**"),
+    "residual": ("solver/residual/**",),
+    "clearance": ("solver/clearance",),
 }
 Array = npt.NDArray[Any]
 
@@ -68,12 +73,9 @@ class Viewer:
             if self._has(stream, field):
                 self._curves(path, self._episode.stream(stream), field)
                 yield path
-        rig = self._rig()
-        if rig is not None:
-            for kind, (stream, colour) in FIGURES.items():
-                if self._has(stream, "position"):
-                    self._figure(rig, kind, stream, colour)
-                    yield f"robot, {kind}"
+        robot = self._robot()
+        if robot is not None:
+            yield from self._show(robot)
         self._events()
         yield "events"
 
@@ -108,28 +110,73 @@ class Viewer:
             where = path if values.shape[1] == 1 else f"{path}/{name}"
             self._columns(where, stream.t_ns[rows], self._rr.Scalars.columns(scalars=column))
 
-    def _figure(self, rig: Rig, kind: str, stream: str, colour: tuple[int, int, int]) -> None:
-        aligned = align(
-            self._episode, FIGURE_HZ, {stream: Policy("previous", fields=("position",))}
-        )
-        rr = self._rr
-        for t_ns, q in zip(aligned.t_ns, aligned.values[stream]["position"], strict=True):
-            strips = [points for points in rig.chains(q).values() if len(points) > 1]
-            self._at(int(t_ns))
-            self._log(f"robot/{kind}", rr.LineStrips3D(strips, colors=[colour], radii=[0.01]))
+    def _show(self, robot: RobotView) -> Iterator[str]:
+        for entity, what in (*robot.meshes(), *robot.styles()):
+            self._recording.log(entity, what, static=True)
+        self._recording.send_blueprint(robot.layout(self._episode.cameras, TABS))
+        yield "robot"
+        for kind, stream in FIGURES.items():
+            if self._has(stream, "position"):
+                for t_ns, row in self._rows(stream, ("position",)):
+                    self._at(t_ns)
+                    self._log(*robot.limbs(kind, row["position"]))
+                yield f"limbs, {kind}"
+        self._bodies(robot)
+        yield "bodies"
+        for tip in robot.rig.tips:
+            if self._has("target", f"T_robot_{tip}"):
+                self._targets(robot, tip)
+                yield f"target {tip}"
+
+    def _bodies(self, robot: RobotView) -> None:
+        """Where bodies were: of a simulation all of them, else those that the state tells of."""
+        shapes = robot.shapes
+        if self._has("sim/qpos", "qpos"):
+            for t_ns, row in self._rows("sim/qpos", ("qpos",)):
+                if len(row["qpos"]) == shapes.nq:
+                    self._place(robot, t_ns, row["qpos"])
+        elif self._has("state", "position"):
+            fields = tuple(f for f in ("position", "gripper", "finger") if self._has("state", f))
+            for t_ns, row in self._rows("state", fields):
+                self._place(robot, t_ns, shapes.qpos(*(row[f] for f in fields)))
+
+    def _place(self, robot: RobotView, t_ns: int, qpos: Array) -> None:
+        self._at(t_ns)
+        for entity, where in robot.poses(qpos):
+            self._log(entity, where)
+
+    def _targets(self, robot: RobotView, tip: str) -> None:
+        stream = self._episode.stream("target")
+        k = TIPS.index(tip)
+        field = f"T_robot_{tip}"
+        for t_ns, row in self._rows(stream.name, (field, "valid")):
+            self._at(t_ns)
+            valid = bool(np.ravel(row["valid"])[k])
+            self._log(*robot.target(tip, row[field] if valid else None))
+
+    def _rows(self, stream: str, fields: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Array]]]:
+        """The newest row at each instant of the robot's rate, with the time of the instant."""
+        aligned = align(self._episode, FIGURE_HZ, {stream: Policy("previous", fields=fields)})
+        values = aligned.values[stream]
+        for k, t_ns in enumerate(aligned.t_ns.tolist()):
+            yield t_ns, {field: np.asarray(values[field][k]) for field in fields}
 
     def _events(self) -> None:
         for event in self._episode.events:
-            if event.kind != MEMORY and self._first_ns <= event.t_ns <= self._last_ns:
+            if event.kind not in QUIET_EVENTS and self._first_ns <= event.t_ns <= self._last_ns:
                 self._at(event.t_ns)
                 self._log("events", self._rr.TextLog(f"{event.kind} {dict(event.data)}"))
 
-    def _rig(self) -> Rig | None:
-        """The robot of the take; None where its model is not installed."""
+    def _robot(self) -> RobotView | None:
+        """The robot of the take; None where its model is not installed, or has other joints."""
         try:
-            return load_rig(str(self._episode.attributes.get("rig", "")))
+            rig = load_rig(str(self._episode.attributes.get("rig", "")))
         except RigError:
             return None
+        if not self._has("state", "position"):
+            return None
+        names = tuple(self._episode.stream("state").fields["position"].get("names", ()))
+        return RobotView(self._rr, rig) if names == rig.joint_names else None
 
     def _has(self, stream: str, field: str) -> bool:
         if stream not in self._episode.streams:

@@ -18,13 +18,11 @@ from recorder import Dataset, Episode, RecorderError
 from recorder.camera import CameraStream
 from teleop.gateway.answers import json_response, problem
 from teleop.gateway.auth import Guard
-from teleop.samples import MEMORY
+from teleop.samples import QUIET_EVENTS
 
 MAX_POINTS = 400
 """Points of a curve: about what a screen can show."""
 KEPT = 4
-QUIET = frozenset({MEMORY, "link", "cameras"})
-"""Events that are data, not news."""
 CURVES = {
     "measured": ("state", "position"),
     "requested": ("command/requested", "position"),
@@ -119,7 +117,7 @@ def describe(episode: Episode) -> dict[str, Any]:
         "events": [
             {"t_s": round((event.t_ns - first_ns) / 1e9, 3), "kind": event.kind}
             for event in episode.events
-            if event.kind not in QUIET and first_ns <= event.t_ns <= last_ns
+            if event.kind not in QUIET_EVENTS and first_ns <= event.t_ns <= last_ns
         ],
     }
 

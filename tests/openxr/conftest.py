@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,10 @@ import pytest
 from tests.openxr.monado import Monado
 
 PREFIX = Path(os.environ.get("TELECAP_XR_PREFIX", ""))
+PREFIX_ONLY = ("VK_DRIVER_FILES", "LIBGL_DRIVERS_PATH", "__EGL_VENDOR_LIBRARY_DIRS")
+"""What the unpacked runtime's libraries need, and this system's programs must not see."""
+SCREEN = ":77"
+SCREEN_SIZE = "1280x800x24"
 NULL_COMPOSITOR = {"XRT_COMPOSITOR_NULL": "1"}
 
 
@@ -68,3 +74,20 @@ def _runtimes(prefix: Path) -> Iterator[Callable[[dict[str, str]], Monado]]:
 @pytest.fixture
 def monado(start_monado: Callable[[dict[str, str]], Monado]) -> Monado:
     return start_monado(NULL_COMPOSITOR)
+
+
+@pytest.fixture
+def screen() -> Iterator[str]:
+    server = subprocess.Popen(
+        ["Xvfb", SCREEN, "-screen", "0", SCREEN_SIZE, "-nolisten", "tcp"],
+        stderr=subprocess.DEVNULL,
+        env={k: v for k, v in os.environ.items() if k not in PREFIX_ONLY},
+    )
+    socket = Path(f"/tmp/.X11-unix/X{SCREEN[1:]}")
+    end = time.monotonic() + 10.0
+    while not socket.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    yield SCREEN
+    server.terminate()
+    server.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
 import time
 import urllib.request
@@ -23,11 +22,8 @@ from teleop.protocol import Status
 from teleop.samples import OPERATOR_FRAME
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
+from tests.openxr.conftest import PREFIX_ONLY
 from tests.openxr.monado import Controller, Devices, Monado
-
-PREFIX_ONLY = ("VK_DRIVER_FILES", "LIBGL_DRIVERS_PATH", "__EGL_VENDOR_LIBRARY_DIRS")
-"""What the unpacked runtime's libraries need, and this system's programs must not see."""
-SCREEN = ":77"
 
 
 @pytest.fixture
@@ -188,23 +184,6 @@ def test_a_runtime_that_crashes_makes_the_robot_hold_until_a_fresh_deadman(
     assert operator.status is not None
     assert operator.status.motion == "hold", "a squeeze held through a crash engages nothing"
     operator.engage()
-
-
-@pytest.fixture
-def screen() -> Iterator[str]:
-    server = subprocess.Popen(
-        ["Xvfb", SCREEN, "-screen", "0", "640x480x24", "-nolisten", "tcp"],
-        stderr=subprocess.DEVNULL,
-        env={k: v for k, v in os.environ.items() if k not in PREFIX_ONLY},
-    )
-    socket = Path(f"/tmp/.X11-unix/X{SCREEN[1:]}")
-    end = time.monotonic() + 10.0
-    while not socket.exists():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    yield SCREEN
-    server.terminate()
-    server.wait()
 
 
 def test_the_compositor_shows_the_robots_pictures(

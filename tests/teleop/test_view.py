@@ -9,11 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import simplejpeg
 
-from recorder import CameraSpec, Dataset, StreamSpec
 from teleop.cli import main
 from teleop.config import CameraConfig
 from teleop.liveview import session_config
@@ -21,33 +18,12 @@ from teleop.supervisor import Supervisor
 from teleop.system import new_config
 from teleop.view import ViewError, import_rerun
 from tests.retarget.conftest import cached_rig
-
-S = 1_000_000_000
+from tests.teleop.viewtake import record_view_take
 
 
 @pytest.fixture
 def episode(tmp_path: Path) -> Path:
-    rig = cached_rig("openarm")
-    names = list(rig.joint_names)
-    state = np.dtype([("t_ns", np.int64), ("position", np.float64, (len(names),))])
-    specs = [
-        StreamSpec("state", state, 100.0, {"position": {"names": names}}),
-        StreamSpec("command/requested", state, 100.0, {"position": {"names": names}}),
-    ]
-    dataset = Dataset.open(tmp_path / "data", create=True)
-    writer = dataset.begin(specs, [CameraSpec("front", 32, 32, 30.0)], {"rig": "openarm"})
-    rows = np.zeros(100, state)
-    rows["t_ns"] = S + np.arange(100) * S // 100
-    rows["position"] = rig.q_home
-    for spec in specs:
-        writer.append(spec.name, rows)
-    for k in range(30):
-        encoded = simplejpeg.encode_jpeg(np.full((32, 32, 3), k, np.uint8))
-        writer.append_picture("front", encoded, S + k * S // 30, k, S + k * S // 30, k)
-    writer.event(S + S // 2, "pause")
-    found = writer.finish()
-    writer.wait_settled()
-    return found.path
+    return record_view_take(tmp_path)
 
 
 def rerun_tool(*arguments: str) -> str:
@@ -73,6 +49,9 @@ def test_every_part_of_a_take_is_in_the_recording(episode: Path, tmp_path: Path)
         f"/joints/requested/{joint}",
         "/robot/measured",
         "/robot/requested",
+        "/robot/model/openarm_left_link4",
+        "/scene/cube",
+        "/targets/left_wrist",
         "/events",
     ):
         assert path in listed, path
