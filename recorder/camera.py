@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ class CameraStream:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def between(self, first_ns: int, last_ns: int) -> CameraStream:
+        """The same camera with only its pictures within these times."""
+        found = copy.copy(self)
+        found.times = self.times.between(first_ns, last_ns)
+        return found
 
     def __getitem__(self, i: int) -> Array:
         """Picture `i`: `(height, width, 3)` uint8 RGB, or depth `(height, width)` uint16.
@@ -108,7 +115,7 @@ class CameraStream:
             if self.spec.codec == H264:
                 luma = self._playback.decode(self._records, row, grey=True)
             else:
-                picture = self[row]
+                picture = self[i]
                 luma = shown_depth(picture) if self.is_depth else (picture @ _LUMA).astype(np.uint8)
         except ValueError as error:
             raise self._corrupt(row, error) from error
@@ -125,12 +132,14 @@ class CameraStream:
     @property
     def sizes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Encoded bytes of each picture, `(pictures,)`."""
+        begin, n = self.times.first_row, len(self)
         if self._group == 1:
-            return self._image.sizes()
-        found = np.zeros(len(self), dtype=np.int64)
-        for first in range(0, len(self), self._group):
+            return self._image.sizes()[begin : begin + n]
+        found = np.zeros(n, dtype=np.int64)
+        for first in range(begin - begin % self._group, begin + n, self._group):
             for row, payload in self._records(first).items():
-                found[row] = len(payload)
+                if begin <= row < begin + n:
+                    found[row - begin] = len(payload)
         return found
 
     @property
@@ -157,7 +166,7 @@ class CameraStream:
         n = len(self)
         if not -n <= i < n:
             raise IndexError(f"picture {i} of camera {self.name!r}, which has {n}")
-        return i % n
+        return self.times.first_row + i % n
 
     def _records(self, row: int) -> dict[int, bytes]:
         """Encoded pictures of the chunk that holds `row`, from the key picture it starts from."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from recorder.align import grid
 from recorder.camera import CameraStream
-from recorder.episode import Episode
 from recorder.journal import Event
 from recorder.numeric import Stream
 from recorder.schema import H264
@@ -282,9 +281,9 @@ def identical_share(camera: CameraStream) -> float | None:
     return repeats / max(len(sizes) - 1, 1)
 
 
-def moved(episode: Episode) -> bool:
-    """Whether any joint of `state` moved by more than 0.05 rad."""
-    if "state" not in episode.streams:
+def moved(state: Stream | None) -> bool:
+    """Whether any joint of the state moved by more than 0.05 rad; true where none was recorded."""
+    if state is None:
         return True
-    position = episode.stream("state")["position"]
+    position = state["position"]
     return bool(position.size) and bool(np.max(np.ptp(position, axis=0)) > 0.05)

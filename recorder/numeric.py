@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Stream:
 
     def __init__(self, root: Path, spec: StreamSpec, rows: int, chunk_rows: int) -> None:
         self._spec = spec
+        self._first = 0
         self._rows = rows
         self._chunk_rows = chunk_rows
         self.name = spec.name
@@ -81,6 +83,7 @@ class Stream:
             raise UnknownStreamError("field", f"{self.name}/{field}", self._shards)
         dtype = self._spec.dtype[field]
         stop = self._rows if stop is None else min(stop, self._rows)
+        start, stop = self._first + start, self._first + stop
         first, last = start // self._chunk_rows, layout.slots(stop, self._chunk_rows)
         if start >= stop or dtype.itemsize == 0:
             return np.zeros((max(stop - start, 0), *dtype.shape), dtype=dtype.base)
@@ -88,6 +91,20 @@ class Stream:
         chunks = [decode_rows(chunk, dtype) for chunk in shard.chunks(first, last)]
         base = first * self._chunk_rows
         return np.concatenate(chunks)[start - base : stop - base]
+
+    def between(self, first_ns: int, last_ns: int) -> Stream:
+        """The same stream with only its rows from the first to the last within these times."""
+        t_ns = self.t_ns
+        inside = np.flatnonzero((t_ns >= first_ns) & (t_ns <= last_ns))
+        found = copy.copy(self)
+        found._first = self._first + (int(inside[0]) if len(inside) else 0)
+        found._rows = int(inside[-1] - inside[0] + 1) if len(inside) else 0
+        return found
+
+    @property
+    def first_row(self) -> int:
+        """Row of the recorded stream that is this one's first: 0 unless by `between`."""
+        return self._first
 
     def rows(self, start: int = 0, stop: int | None = None) -> np.ndarray[Any, np.dtype[np.void]]:
         """Rows as a structured array, as they were appended."""

@@ -137,7 +137,7 @@ def _span(found: Sequence[float]) -> str:
 
 
 def check_episode(episode: Episode, thresholds: Thresholds | None = None) -> QualityReport:
-    """Check one finished episode."""
+    """Check one finished episode, or what a trim or a part leaves of it."""
     return _Check(episode, thresholds or Thresholds()).run()
 
 
@@ -150,9 +150,25 @@ class _Check:
         self.metrics: dict[str, Any] = {}
         self.findings: list[Finding] = []
         self.events = episode.events
-        self.paused = checks.pauses(self.events, episode.end_ns)
+        self.span_ns = first_ns, last_ns = episode.span_ns
+        self.paused = [
+            (max(begin, first_ns), min(end, last_ns))
+            for begin, end in checks.pauses(self.events, episode.end_ns)
+            if begin <= last_ns and end >= first_ns
+        ]
         self.streams = {name: episode.stream(name) for name in episode.streams}
         self.cameras = {name: episode.camera(name) for name in episode.cameras}
+        self.is_cut = self.span_ns != (episode.start_ns, episode.end_ns)
+        if self.is_cut:
+            if SESSION in self.streams:  # what holds at the beginning was told before it
+                told_ns = self.streams[SESSION].t_ns
+                first_ns = int(max(told_ns[told_ns <= first_ns], default=first_ns))
+            begins = {SESSION: first_ns}
+            self.streams = {
+                name: stream.between(begins.get(name, self.span_ns[0]), last_ns)
+                for name, stream in self.streams.items()
+            }
+            self.cameras = {n: c.between(*self.span_ns) for n, c in self.cameras.items()}
 
     def run(self) -> QualityReport:
         parts: Sequence[Callable[[], None]] = (
@@ -177,14 +193,16 @@ class _Check:
 
     def integrity(self) -> None:
         attributes = self.episode.attributes
-        self.metrics["duration_s"] = self.episode.duration_s
+        first_ns, last_ns = self.span_ns
+        duration_s = (last_ns - first_ns) / 1e9 if self.is_cut else self.episode.duration_s
+        self.metrics["duration_s"] = duration_s
         self.metrics["paused_s"] = sum(last - first for first, last in self.paused) / 1e9
-        self.below("duration", "take lasts", self.episode.duration_s, self.limits.duration_s, "s")
+        self.below("duration", "take lasts", duration_s, self.limits.duration_s, "s")
         if "failed" in attributes:
             self.add("fail", "write_failed", attributes["failed"]["message"])
         if self.episode.state == "recovered":
             self.add("warn", "recovered", "the writer was interrupted; the take was recovered")
-        if attributes.get("interrupted"):
+        if attributes.get("interrupted") and last_ns >= self.episode.end_ns:
             self.add("warn", "interrupted", f"take interrupted: {attributes['interrupted']}")
 
     def stream_timing(self) -> None:
@@ -288,12 +306,24 @@ class _Check:
 
     def drops(self) -> None:
         counts: dict[str, int] = self.episode.attributes.get("drops", {})
+        if self.is_cut:
+            counts = self.drops_inside()
         lost = sum(counts.values())
         kept = sum(len(s) for s in self.streams.values())
         kept += sum(len(c) for c in self.cameras.values())
         self.metrics["drops"] = counts
         what = f"{lost} rows or pictures were lost ({', '.join(sorted(counts))}), a share of"
         self.above("drops", what, lost / max(lost + kept, 1), self.limits.drop_share)
+
+    def drops_inside(self) -> dict[str, int]:
+        """What was lost within the span, or at a time that nobody knows."""
+        first_ns, last_ns = self.span_ns
+        found: dict[str, int] = {}
+        for event in self.events:
+            if event.kind == "drop" and (event.t_ns == 0 or first_ns <= event.t_ns <= last_ns):
+                stream = str(event.data["stream"])
+                found[stream] = found.get(stream, 0) + int(event.data["count"])
+        return found
 
     def operator(self) -> None:
         """Validity while engaged; a device that was never valid was not in use."""
@@ -367,7 +397,7 @@ class _Check:
         self.above("latency", what, p99, self.limits.latency_p99_s, "s")
 
     def pictures(self) -> None:
-        moved = checks.moved(self.episode)
+        moved = checks.moved(self.streams.get(STATE))
         for name, camera in self.cameras.items():
             if not len(camera):
                 continue

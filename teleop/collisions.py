@@ -37,7 +37,7 @@ class CollisionCheck:
             RetargetError: The rig cannot be loaded.
         """
         rig, checker = self.prepare()
-        state = episode.stream("state")
+        state = episode.stream("state").between(*episode.span_ns)
         names = tuple(state.fields["position"].get("names", ()))
         if names != rig.joint_names:
             reason = f"its joints are not those of the rig {rig.name!r} as it is now"

@@ -32,16 +32,19 @@ def check(
     *,
     jobs: int = 0,
     html: Path | None = None,
+    store: bool = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Check episodes or whole datasets: rates, gaps, drops, clocks, skew, jerk, collisions.
 
-    The exit code is 0 when nothing failed, 1 when an episode failed.
+    Of a trimmed episode, and of a part, what is left of it. The exit code is 0 when nothing failed,
+    1 when an episode failed.
 
     Args:
         paths: Episode or dataset directories.
         jobs: Takes checked at the same time; as many as there are cores when 0.
         html: Write a report to this file as well: pictures, curves and findings of each take.
+        store: Keep these verdicts with the episodes, in place of those of their recording.
         as_json: Print a JSON list.
     """
     found = [p for path in paths for p in episode_paths(path)]
@@ -50,6 +53,8 @@ def check(
     reports = []
     for path, report in zip(found, check_all(found, open_episode, jobs), strict=True):
         reports.append(report)
+        if store:
+            open_dataset(path.parent.parent).set_quality(path.name, report.to_dict())
         if not as_json:
             _print_report(path, report)
     if as_json:

@@ -352,6 +352,25 @@ def test_an_unfinished_take_can_be_looked_at(open_take: EpisodeWriter) -> None:
         assert_shows(camera, row, row)
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_pictures_between_two_times_are_a_camera_of_their_own(tmp_path: Path, codec: str) -> None:
+    episode, frames = record(tmp_path, codec, 25)
+    whole = episode.camera("front")
+    cut = whole.between(10**9 + 9 * 10**7, 10**9 + 19 * 10**7)
+    assert len(cut) == 11
+    assert cut.seq.tolist() == list(range(9, 20))
+    assert cut.sizes.tolist() == [len(frame) for frame in frames[9:20]]
+    for i in (10, 0, 5, -1):
+        assert_shows(cut, i, 9 + i % 11)
+        assert cut.encoded(i) == frames[9 + i % 11]
+        np.testing.assert_array_equal(cut.grey(i), whole.grey(9 + i % 11))
+    with pytest.raises(IndexError, match="picture 11 of camera 'front', which has 11"):
+        cut.encoded(11)
+    assert len(pickle.loads(pickle.dumps(cut))) == 11
+    assert len(whole.between(0, 5)) == 0
+    assert len(whole) == 25
+
+
 # ----------------------------------------------------------------------- sharing
 def _numbers(camera: Any) -> list[int]:
     return [number_in(camera[i]) for i in range(len(camera) - 1, -1, -3)]

@@ -40,7 +40,7 @@ class Take:
 
     rows: dict[str, np.ndarray[Any, Any]]
     pictures: dict[str, list[tuple[int, bytes]]]
-    drops: list[tuple[str, int]] = field(default_factory=list)
+    drops: list[tuple[str, int, int]] = field(default_factory=list)
     events: list[tuple[int, str]] = field(default_factory=list)
     late: dict[str, float] = field(default_factory=dict)
     """How much the delay from a camera's own time to the recorded one wanders [s]."""
@@ -56,8 +56,8 @@ class Take:
             for i, (t_ns, data) in enumerate(frames):
                 off_ns = round(self.late.get(name, 0.0) * 1e9 * np.sin(i / 9))
                 writer.append_picture(name, data, t_ns, t_ns + 10**9 + off_ns, t_ns, i)
-        for stream, count in self.drops:
-            writer.drop(stream, count, 0)
+        for stream, count, t_ns in self.drops:
+            writer.drop(stream, count, t_ns)
         for t_ns, kind in self.events:
             writer.event(t_ns, kind)
         return writer.finish()
@@ -120,7 +120,7 @@ def cut_gap(take: Take) -> None:
 
 
 def lose_rows(take: Take) -> None:
-    take.drops.append(("state", 3))
+    take.drops.append(("state", 3, 2_500_000_000))
 
 
 def lose_pictures(take: Take) -> None:
@@ -308,3 +308,44 @@ def test_a_device_clock_is_fitted_with_its_drift_and_what_it_leaves() -> None:
     assert found is not None and found[0] > 0.1
     assert clock_fit(host, np.zeros_like(host)) is None
     assert clock_fit(host[:10], device[:10]) is None
+
+
+# ------------------------------------------------------------------- trims and parts
+@pytest.mark.parametrize(
+    ("spoil", "at_s", "code"),
+    [
+        (cut_gap, 1.43, "gap"),
+        (stop_clock, 1.4, "clock"),
+        (lose_rows, 1.5, "drops"),
+        (break_position, 0.01, "not_finite"),
+        (lose_pose, 2.3, "invalid"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_fault_counts_only_in_what_is_used(
+    tmp_path: Path, spoil: Callable[[Take], None], at_s: float, code: str
+) -> None:
+    take = sound_take()
+    spoil(take)
+    episode = take.record(tmp_path)
+    dataset = Dataset.open(tmp_path)
+    assert code in {f.code for f in check_episode(episode).findings}
+    used = [(0.1, 1.2), (1.7, 2.9), (max(at_s - 0.6, 0.0), min(at_s + 0.6, 2.95))]
+    for begin_s, end_s in used:
+        dataset.trim(episode.id, begin_s, end_s)
+        report = check_episode(dataset[episode.id])
+        found = {f.code for f in report.findings}
+        if begin_s <= at_s <= end_s:
+            assert code in found
+        else:
+            assert report.verdict == "pass", report.findings
+        assert report.metrics["duration_s"] == pytest.approx(end_s - begin_s)
+
+
+def test_a_loss_at_an_unknown_time_counts_in_every_part(tmp_path: Path) -> None:
+    take = sound_take()
+    take.drops.append(("state", 3, 0))
+    episode = take.record(tmp_path)
+    dataset = Dataset.open(tmp_path)
+    for name in dataset.split(episode.id, [1.5]):
+        assert check_episode(dataset[name]).metrics["drops"] == {"state": 3}

@@ -95,6 +95,28 @@ def test_other_readers_see_the_same_numbers_and_pictures(tmp_path: Path) -> None
         assert same_bits(np.asarray(array.read().result()), state[name])
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 700), st.integers(0, 700), st.integers(0, 700), st.integers(0, 700))
+def test_rows_between_two_times_are_a_stream_of_their_own(
+    tmp_path_factory: pytest.TempPathFactory, a: int, b: int, start: int, stop: int
+) -> None:
+    rows = random_rows(STATE, 600, np.random.default_rng(4))
+    writer = Dataset.open(tmp_path_factory.mktemp("cut"), create=True).begin(STREAMS[:1])
+    writer.append("state", rows)
+    whole = writer.finish().stream("state")
+    t_ns = 1_000_000_000 + 2_000_000 * np.array([a, b])
+    cut = whole.between(int(t_ns[0]), int(t_ns[1]))
+    expected = rows[a : b + 1]
+    assert len(cut) == len(expected)
+    assert same_bits(cut.rows(), expected)
+    assert same_bits(cut.rows(start, stop), expected[start : max(start, stop)])
+    for field in STATE.names or ():
+        assert same_bits(cut[field], expected[field])
+    assert same_bits(whole.rows(), rows), "the whole stays whole"
+    inner = cut.between(int(t_ns[0]) + 20_000_000, int(t_ns[1]))
+    assert same_bits(inner.rows(), rows[a + 10 : b + 1] if a + 10 <= b else rows[:0])
+
+
 def test_pictures_pass_through_unchanged(tmp_path: Path) -> None:
     frames = pictures(5, np.random.default_rng(2))
     writer = Dataset.open(tmp_path, create=True).begin([], CAMERAS[:1])

@@ -195,6 +195,26 @@ def test_a_purge_shows_first_and_deletes_only_when_told(
     assert (dataset / "episodes" / second).is_dir()
 
 
+def test_a_check_is_kept_only_when_asked_and_judges_what_a_trim_leaves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = Dataset.open(tmp_path / "dataset", create=True)
+    episode = record(dataset.path, Recipe(seconds=4.0, lost_pictures=range(20, 40)))
+
+    def verdicts(*flags: str) -> tuple[str, str | None]:
+        capsys.readouterr()
+        run("check", dataset.path, "--json", *flags)
+        (found,) = json.loads(capsys.readouterr().out)
+        return found["verdict"], listed(capsys, dataset.path)[0]["quality"]
+
+    assert verdicts() == ("fail", None)
+    assert verdicts("--store") == ("fail", "fail")
+    dataset.trim(episode.id, 1.6, 3.9)
+    assert verdicts() == ("pass", "fail")
+    assert verdicts("--store") == ("pass", "pass")
+    assert [edit.op for edit in dataset.history(episode.id)] == ["quality", "trim", "quality"]
+
+
 def test_a_check_writes_a_report_of_what_it_checked(tmp_path: Path) -> None:
     dataset = Dataset.open(tmp_path / "dataset", create=True)
     episodes = [make_episode(dataset) for _ in range(2)]
