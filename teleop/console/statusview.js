@@ -83,6 +83,8 @@ function showRecording(status) {
   setText("prompt", status.prompt);
   part("record-buttons").hidden = status.review;
   part("review").hidden = !status.review;
+  // Left alone, a save keeps what the operator gave.
+  setText("grade-kept", (status.grade ?? null) === null ? "none" : `${status.grade}, by the operator`);
   const last = status.last_take;
   setText("verdict", last ? `Check: ${last.verdict}` : "");
   setList("reasons", last?.reasons ?? []);

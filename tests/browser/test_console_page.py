@@ -100,6 +100,20 @@ def test_buttons_follow_the_state(console: Page, gateway: FakeGateway) -> None:
     expect(console.get_by_role("button", name="Go home")).to_be_disabled()
 
 
+def test_the_operators_grade_is_shown_and_kept_unless_another_is_chosen(
+    console: Page, gateway: FakeGateway
+) -> None:
+    gateway.set_status(recording="review", review=True, grade=4)
+    expect(console.locator("#grade-kept")).to_have_text("4, by the operator")
+    console.get_by_role("button", name="Success", exact=True).click()
+    called(gateway, "/api/session/save", {"outcome": "success", "notes": ""})
+    console.locator("#grade").select_option("2")
+    console.get_by_role("button", name="Failure", exact=True).click()
+    called(gateway, "/api/session/save", {"outcome": "failure", "notes": "", "grade": 2})
+    gateway.set_status(recording="review", review=True, grade=None)
+    expect(console.locator("#grade-kept")).to_have_text("none")
+
+
 def test_take_is_saved_with_notes(console: Page, gateway: FakeGateway) -> None:
     last = protocol.LastTake(id="e", verdict="warn", reasons=("2 pictures late",))
     gateway.set_status(recording="review", review=True, last_take=last)
