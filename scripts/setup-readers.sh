@@ -18,6 +18,11 @@ if [ -z "$found" ]; then
     echo "Without Python 3.12 the tests with other packages' readers are skipped." >&2
     exit 0
 fi
+mkdir -p "$prefix"
+if [ "$(df -Pk "$prefix" | awk 'NR == 2 { print int($4 / 1048576) }')" -lt 12 ]; then
+    echo "With less than 12 GB free the tests with other packages' readers are skipped." >&2
+    exit 0
+fi
 echo "Installing LeRobot, PyTorch, imagecodecs and zarrs into $prefix …"
 rm -rf "$prefix"
 "$found" -m venv "$prefix"
