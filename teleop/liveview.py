@@ -116,7 +116,8 @@ class LiveViewer:
     def _joints_of(self, kind: str, row: Any) -> None:
         rr, t_ns = self._rr, int(row["t_ns"])
         position = np.asarray(row["position"], float)
-        self._log(t_ns, *self._robot.limbs(kind, position))
+        lines = rr.LineStrips3D.from_fields(strips=self._robot.limbs(position))
+        self._log(t_ns, f"robot/{kind}", lines)
         for name, angle in zip(self._robot.rig.joint_names, position, strict=True):
             self._log(t_ns, f"joints/{kind}/{name}", rr.Scalars(angle))
         if kind == "measured" and not self._simulated:
@@ -124,8 +125,10 @@ class LiveViewer:
             self._place(t_ns, self._robot.shapes.qpos(position, row["gripper"], finger))
 
     def _place(self, t_ns: int, qpos: Any) -> None:
-        for entity, where in self._robot.poses(qpos):
-            self._log(t_ns, entity, where)
+        rr, (where, turned) = self._rr, self._robot.shapes.poses(qpos)
+        for entity, p, q in zip(self._robot.entities(), where, turned, strict=True):
+            placed = rr.Transform3D(translation=p, quaternion=rr.Quaternion(xyzw=q))
+            self._log(t_ns, entity, placed)
 
     def _text(self, event: dict[str, Any]) -> Any:
         return self._rr.TextLog(f"{event['kind']} {event.get('data', {})}")

@@ -7,7 +7,7 @@ its own time, none is resampled but the robot and its targets.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,49 +117,53 @@ class Viewer:
         yield "robot"
         for kind, stream in FIGURES.items():
             if self._has(stream, "position"):
-                for t_ns, row in self._rows(stream, ("position",)):
-                    self._at(t_ns)
-                    self._log(*robot.limbs(kind, row["position"]))
+                t_ns, (positions,) = self._at_rate(stream, "position")
+                self._lines(f"robot/{kind}", t_ns, [robot.limbs(q) for q in positions])
                 yield f"limbs, {kind}"
         self._bodies(robot)
         yield "bodies"
         for tip in robot.rig.tips:
-            if self._has("target", f"T_robot_{tip}"):
-                self._targets(robot, tip)
+            field = f"T_robot_{tip}"
+            if self._has("target", field):
+                t_ns, (poses, valid) = self._at_rate("target", field, "valid")
+                k = TIPS.index(tip)
+                axes = [robot.axes(p if v[k] else None) for p, v in zip(poses, valid, strict=True)]
+                self._lines(f"targets/{tip}", t_ns, axes)
                 yield f"target {tip}"
 
     def _bodies(self, robot: RobotView) -> None:
         """Where bodies were: of a simulation all of them, else those that the state tells of."""
         shapes = robot.shapes
+        rows: Sequence[Array] = ()
         if self._has("sim/qpos", "qpos"):
-            for t_ns, row in self._rows("sim/qpos", ("qpos",)):
-                if len(row["qpos"]) == shapes.nq:
-                    self._place(robot, t_ns, row["qpos"])
-        elif self._has("state", "position"):
-            fields = tuple(f for f in ("position", "gripper", "finger") if self._has("state", f))
-            for t_ns, row in self._rows("state", fields):
-                self._place(robot, t_ns, shapes.qpos(*(row[f] for f in fields)))
+            t_ns, (qpos,) = self._at_rate("sim/qpos", "qpos")
+            rows = list(qpos) if qpos.shape[1] == shapes.nq else ()
+        if not rows:
+            fields = [f for f in ("position", "gripper", "finger") if self._has("state", f)]
+            t_ns, told = self._at_rate("state", *fields)
+            rows = [shapes.qpos(*row) for row in zip(*told, strict=True)]
+        placed = [shapes.poses(row) for row in rows]
+        if not placed:
+            return
+        where, turned = (np.stack(column) for column in zip(*placed, strict=True))
+        for k, entity in enumerate(robot.entities()):
+            moves = np.ptp(where[:, k], axis=0).any() or np.ptp(turned[:, k], axis=0).any()
+            n = len(t_ns) if moves else 1
+            columns = self._rr.Transform3D.columns(
+                translation=where[:n, k], quaternion=turned[:n, k]
+            )
+            self._columns(entity, t_ns[:n], columns)
 
-    def _place(self, robot: RobotView, t_ns: int, qpos: Array) -> None:
-        self._at(t_ns)
-        for entity, where in robot.poses(qpos):
-            self._log(entity, where)
+    def _lines(self, entity: str, t_ns: Array, strips: list[list[Array]]) -> None:
+        """Lines at each instant, which may be none."""
+        flat = [strip for at_once in strips for strip in at_once]
+        columns = self._rr.LineStrips3D.columns(strips=flat)
+        self._columns(entity, t_ns, columns.partition([len(at_once) for at_once in strips]))
 
-    def _targets(self, robot: RobotView, tip: str) -> None:
-        stream = self._episode.stream("target")
-        k = TIPS.index(tip)
-        field = f"T_robot_{tip}"
-        for t_ns, row in self._rows(stream.name, (field, "valid")):
-            self._at(t_ns)
-            valid = bool(np.ravel(row["valid"])[k])
-            self._log(*robot.target(tip, row[field] if valid else None))
-
-    def _rows(self, stream: str, fields: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Array]]]:
-        """The newest row at each instant of the robot's rate, with the time of the instant."""
+    def _at_rate(self, stream: str, *fields: str) -> tuple[Array, list[Array]]:
+        """Instants of the robot's rate, and the newest row of each field there."""
         aligned = align(self._episode, FIGURE_HZ, {stream: Policy("previous", fields=fields)})
-        values = aligned.values[stream]
-        for k, t_ns in enumerate(aligned.t_ns.tolist()):
-            yield t_ns, {field: np.asarray(values[field][k]) for field in fields}
+        return aligned.t_ns, [aligned.values[stream][field] for field in fields]
 
     def _events(self) -> None:
         for event in self._episode.events:

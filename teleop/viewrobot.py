@@ -40,7 +40,7 @@ class RobotView:
 
     def meshes(self) -> Iterable[tuple[str, Any]]:
         """Entity and surface of every body; sent once."""
-        for entity, shape in zip(self._entities(), self.shapes.shapes, strict=True):
+        for entity, shape in zip(self.entities(), self.shapes.shapes, strict=True):
             yield (
                 entity,
                 self._rr.Mesh3D(
@@ -50,31 +50,24 @@ class RobotView:
                 ),
             )
 
-    def poses(self, qpos: Array) -> Iterable[tuple[str, Any]]:
-        """Entity and place of every body at a configuration of the whole scene."""
-        where, quats = self.shapes.poses(qpos)
-        for entity, position, quat in zip(self._entities(), where, quats, strict=True):
-            yield (
-                entity,
-                self._rr.Transform3D(
-                    translation=position, quaternion=self._rr.Quaternion(xyzw=quat)
-                ),
-            )
+    def entities(self) -> list[str]:
+        """Entity of each body, in the order of `shapes.shapes`."""
+        return [
+            f"robot/model/{shape.body}" if shape.is_robot else f"scene/{shape.body}"
+            for shape in self.shapes.shapes
+        ]
 
-    def limbs(self, kind: str, position: Array) -> tuple[str, Any]:
-        """Entity and lines of the robot's limbs, `measured` or `requested`."""
-        strips = [points for points in self.rig.chains(position).values() if len(points) > 1]
-        lines = self._rr.LineStrips3D(strips, colors=[FIGURES[kind]], radii=[0.006])
-        return f"robot/{kind}", lines
+    def limbs(self, position: Array) -> list[Array]:
+        """Lines of `robot/measured` or `robot/requested`: the points along each limb, (n, 3)."""
+        return [points for points in self.rig.chains(position).values() if len(points) > 1]
 
-    def target(self, tip: str, pose: Array | None) -> tuple[str, Any]:
-        """Entity and axes of a tip's target, (7,) in the robot root; none for None."""
-        strips = []
-        if pose is not None:
-            T = pose_to_matrix(np.asarray(pose, float))
-            strips = [[T[:3, 3], T[:3, 3] + AXIS_M * T[:3, k]] for k in range(3)]
-        lines = self._rr.LineStrips3D(strips, colors=AXES[: len(strips)], radii=[0.004])
-        return f"targets/{tip}", lines
+    @staticmethod
+    def axes(pose: Array | None) -> list[Array]:
+        """Lines of `targets/TIP`: the axes of a pose, (7,) in the robot root; none for None."""
+        if pose is None:
+            return []
+        T = pose_to_matrix(np.asarray(pose, float))
+        return [np.array([T[:3, 3], T[:3, 3] + AXIS_M * T[:3, k]]) for k in range(3)]
 
     def layout(self, cameras: Iterable[str], fields: Mapping[str, Iterable[str]]) -> Any:
         """A `rerun.blueprint.Blueprint`: the robot, each camera, curves by limb, events.
@@ -114,7 +107,12 @@ class RobotView:
         )
 
     def styles(self) -> Iterable[tuple[str, Any]]:
-        """How joints are drawn: each its colour, requested thin and bright; sent once."""
+        """How lines and curves are drawn; sent once. Requested joints are thin and bright."""
+        strips = self._rr.LineStrips3D
+        for kind, rgb in FIGURES.items():
+            yield f"robot/{kind}", strips.from_fields(colors=[rgb], radii=[0.006])
+        for tip in self.rig.tips:
+            yield f"targets/{tip}", strips.from_fields(colors=AXES, radii=[0.004])
         for joints in self.rig.limbs.values():
             for k, joint in enumerate(joints):
                 bright = _hue(k / max(len(joints), 1))
@@ -136,10 +134,6 @@ class RobotView:
             look_target=target,
             eye_up=[0.0, 0.0, 1.0],
         )
-
-    def _entities(self) -> Iterable[str]:
-        for shape in self.shapes.shapes:
-            yield f"robot/model/{shape.body}" if shape.is_robot else f"scene/{shape.body}"
 
 
 def _hue(share: float) -> tuple[int, int, int]:
