@@ -31,6 +31,7 @@ from tests.teleop.hands import HEAD, hand_joints, hands_frame
 MS = 1_000_000
 STEP_MS = 14
 VIEW = View(Motion.IDLE, Recording.IDLE, (False, False), (0, 0), 0, True, False, 0)
+FINGERS = ("index", "middle", "ring", "little")
 PINCH = {"middle_m": 0.01}
 GRIP = {"middle_m": 0.01, "index_m": 0.01}
 
@@ -349,6 +350,39 @@ def test_a_ring_finger_that_comes_along_delays_no_stop() -> None:
     for ring_m in (0.005, 0.015) * 25:  # now nearer than the middle finger, now farther
         hands.show(1, left={"facing": True, "middle_m": 0.01, "ring_m": ring_m})
     assert hands.intents == [Intent.ESTOP]
+
+
+shapes = st.fixed_dictionaries(
+    {
+        **{f"{finger}_m": st.sampled_from([0.005, 0.027, 0.09]) for finger in FINGERS},
+        "fist": st.booleans(),
+        "facing": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | shapes, st.none() | shapes, st.sampled_from(list(Motion)),
+            st.sampled_from(list(Recording)), st.integers(1, 120),
+        ),
+        min_size=1, max_size=25,
+    )
+)  # fmt: skip
+def test_whatever_hands_do_in_whatever_state_there_are_words_for_it(
+    moments: list[tuple[dict | None, dict | None, Motion, Recording, int]],
+) -> None:
+    hands = Hands()
+    for left, right, motion, recording, frames in moments:
+        hands.view = replace(VIEW, motion=motion, recording=recording)
+        hands.show(frames, left=left, right=right)
+        found = gesture_info(hands.reader, hands.view, hands.now_ns)
+        if found is not None:
+            assert found.text and 0.0 <= found.share <= 1.0
+    asked = set(hands.intents)
+    assert not asked & {Intent.RECORD_START, Intent.SCENE_RESET}, "bound to no gesture"
 
 
 @pytest.mark.parametrize("recording", list(Recording))
