@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from recorder import Episode, Event
+from recorder import CameraStream, Episode, Event, Stream
 from recorder.quality import QualityReport
 from teleop.collisions import CollisionCheck, check_take
 from teleop.plots import Curve, Mark, histogram, line_plot, timeline
 from teleop.report_style import CSS
-from teleop.samples import MEMORY
+from teleop.samples import MEMORY, QUIET_EVENTS
 
 SHOTS = 6
 THUMBNAIL_PX = 220
 _VERDICT = {"pass": "good", "warn": "warn", "fail": "bad"}
 _OUTCOME = {"success": "good", "failure": "bad"}
-_QUIET = {"start", "stop", "scheduling", MEMORY}
+_QUIET = {"start", "stop", "scheduling", *QUIET_EVENTS}
 _LOUD = {"drop", "pause", "hold", "estop", "interrupted", "operator_lost", "take_lost"}
 _MAX_EVENT_ROWS = 200
 _FEW_REASONS = 4
@@ -47,19 +47,48 @@ class _Take:
 
     @property
     def pictures(self) -> int:
-        return sum(len(self.episode.camera(name)) for name in self.episode.cameras)
+        return sum(len(camera) for camera in self.cameras())
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Rows and pictures that were lost, by stream."""
+        return dict(self.quality.metrics.get("drops") or {})
 
     @property
     def drops(self) -> int:
-        return sum(dict(self.episode.attributes.get("drops") or {}).values())
+        return sum(self.lost.values())
+
+    def stream(self, name: str) -> Stream | None:
+        """What is used of a stream; None of one that was not recorded or has no rows there."""
+        if name not in self.episode.streams:
+            return None
+        found = self.episode.stream(name).between(*self.episode.span_ns)
+        return found if len(found) else None
+
+    def cameras(self) -> list[CameraStream]:
+        """What is used of each camera."""
+        cameras = (self.episode.camera(name) for name in self.episode.cameras)
+        return [camera.between(*self.episode.span_ns) for camera in cameras]
+
+    @property
+    def events(self) -> list[Event]:
+        """Events of what is used."""
+        first_ns, last_ns = self.episode.span_ns
+        return [e for e in self.episode.events if first_ns <= e.t_ns <= last_ns or e.t_ns == 0]
 
     def seconds(self, t_ns: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Time since the first row [s]."""
-        return (np.asarray(t_ns, dtype=np.int64) - self.episode.start_ns) / 1e9
+        """Time since the beginning of what is used [s]."""
+        return (np.asarray(t_ns, dtype=np.int64) - self.episode.span_ns[0]) / 1e9
+
+    @property
+    def duration_s(self) -> float:
+        """Length of what is used [s]."""
+        first_ns, last_ns = self.episode.span_ns
+        return (last_ns - first_ns) / 1e9
 
     @property
     def span_s(self) -> tuple[float, float]:
-        return 0.0, max(self.episode.duration_s, 1e-3)
+        return 0.0, max(self.duration_s, 1e-3)
 
 
 def write_report(
@@ -94,7 +123,7 @@ def write_report(
 
 # ------------------------------------------------------------------ all takes
 def _head(takes: Sequence[_Take], extra: Mapping[str, object]) -> str:
-    total = sum(take.episode.duration_s for take in takes)
+    total = sum(take.duration_s for take in takes)
     good = sum(take.episode.attributes.get("outcome") == "success" for take in takes)
     rigs = sorted({str(take.episode.attributes.get("rig", "")) for take in takes} - {""})
     facts = {"rig": ", ".join(rigs), **extra} if rigs else dict(extra)
@@ -119,7 +148,7 @@ def _summary(takes: Sequence[_Take]) -> str:
         f"<td>{escape(str(t.episode.attributes.get('task', '')))}<br>"
         f'<code class="dim">{escape(t.episode.id)}</code></td>'
         f"<td>{_outcome(t)}</td><td>{_verdict(t)}{_reasons(t, _FEW_REASONS)}</td>"
-        f'<td class="n">{t.episode.duration_s:.1f} s</td><td class="n">{t.drops}</td>'
+        f'<td class="n">{t.duration_s:.1f} s</td><td class="n">{t.drops}</td>'
         f'<td class="n">{t.pictures}</td></tr>'
         for t in takes
     )
@@ -184,7 +213,7 @@ def _client(client: object) -> str:
 
 def _film(take: _Take) -> str:
     """Each camera at the same few instants."""
-    cameras = [c for c in map(take.episode.camera, take.episode.cameras) if len(c)]
+    cameras = [camera for camera in take.cameras() if len(camera)]
     if not cameras:
         return ""
     instants = np.linspace(0.02, 0.98, SHOTS) * take.span_s[1]
@@ -209,7 +238,7 @@ def _thumbnail(jpeg: bytes) -> bytes:
 
 def _timeline(take: _Take) -> str:
     """Events by name where there is room, those that come often as a row of ticks."""
-    events = [e for e in take.episode.events if e.kind not in _QUIET]
+    events = [e for e in take.events if e.kind not in _QUIET and e.t_ns > 0]
     counts = Counter(event.kind for event in events)
     marks = [
         Mark(float(take.seconds(e.t_ns)), _words(e)) for e in events if counts[e.kind] <= _OFTEN
@@ -233,10 +262,8 @@ def _words(event: Event) -> str:
 
 def _engaged(take: _Take) -> Iterator[tuple[str, str, float, float]]:
     """Stretches in which each arm followed."""
-    if "session" not in take.episode.streams:
-        return
-    session = take.episode.stream("session")
-    if not len(session) or "engaged" not in session:
+    session = take.stream("session")
+    if session is None or "engaged" not in session:
         return
     times = np.append(take.seconds(session.t_ns), take.span_s[1])
     for i, side in enumerate(("left", "right")):
@@ -249,7 +276,7 @@ def _engaged(take: _Take) -> Iterator[tuple[str, str, float, float]]:
 
 def _pauses(take: _Take) -> Iterator[tuple[str, str, float, float]]:
     start: float | None = None
-    for event in take.episode.events:
+    for event in take.events:
         t_s = float(take.seconds(event.t_ns))
         if event.kind == "pause":
             start = t_s
@@ -262,11 +289,9 @@ def _pauses(take: _Take) -> Iterator[tuple[str, str, float, float]]:
 
 def _joints(take: _Take) -> str:
     """Measured joints over requested ones, one plot a joint."""
-    streams = take.episode.streams
-    if "state" not in streams or not len(take.episode.stream("state")):
+    state, sent = take.stream("state"), take.stream("command/sent")
+    if state is None:
         return ""
-    state = take.episode.stream("state")
-    sent = take.episode.stream("command/sent") if "command/sent" in streams else None
     plots = []
     for field, unit, least in (("position", "rad", 0.05), ("gripper", "opening", 0.2)):
         if field not in state:
@@ -299,9 +324,9 @@ def _following(take: _Take) -> str:
 
 
 def _residuals(take: _Take) -> str:
-    if "solution" not in take.episode.streams or not len(take.episode.stream("solution")):
+    solution = take.stream("solution")
+    if solution is None:
         return ""
-    solution = take.episode.stream("solution")
     times = take.seconds(solution.t_ns)
     curves = [
         Curve(times, 1e3 * solution["residual"][:, i, 0], style, name)
@@ -312,11 +337,8 @@ def _residuals(take: _Take) -> str:
 
 
 def _latency(take: _Take) -> str:
-    streams = take.episode.streams
-    if "command/requested" not in streams:
-        return ""
-    command = take.episode.stream("command/requested")
-    if "first_use" not in command:
+    command = take.stream("command/requested")
+    if command is None or "first_use" not in command:
         return ""
     first = command["first_use"].astype(bool) & (command["t_operator_receive_ns"] > 0)
     values = (command.t_ns[first] - command["t_operator_receive_ns"][first]) / 1e6
@@ -335,7 +357,7 @@ def _streams(take: _Take) -> str:
     }
     nominal = {n: take.episode.stream(n).rate_hz for n in take.episode.streams}
     nominal |= {f"cameras/{n}": take.episode.camera(n).rate_hz for n in take.episode.cameras}
-    drops = dict(take.episode.attributes.get("drops") or {})
+    drops = take.lost
     rows = "".join(
         f"<tr><td>{escape(name)}</td>"
         f'<td class="n">{int(m.get("rows", 0))}</td>'
@@ -362,7 +384,7 @@ def _number(value: Any, form: str, scale: float = 1) -> str:
 
 
 def _event_list(take: _Take) -> str:
-    events = [e for e in take.episode.events if e.kind != MEMORY]
+    events = [e for e in take.events if e.kind != MEMORY]
     if not events:
         return ""
     rows = "".join(

@@ -172,3 +172,16 @@ def test_event_labels_do_not_overlap() -> None:
     svg = timeline(marks, [], (0.0, 10.0))
     rows = re.findall(r'<text class="tick" x="[\d.]+" y="([\d.]+)">', svg)
     assert len(set(rows)) == 3
+
+
+def test_a_trimmed_take_is_reported_as_what_is_left_of_it(tmp_path: Path) -> None:
+    dataset = Dataset.open(tmp_path / "dataset", create=True)
+    episode = make_episode(dataset, seconds=3.0)
+    dataset.trim(episode.id, 0.5, 2.0)
+    page = write_report([dataset[episode.id]], tmp_path / "report.html").read_text()
+    assert '<td class="n">1.5 s</td>' in page
+    assert re.search(r"<td>state</td><td class=\"n\">751</td>", page), "500 Hz, both ends"
+    shown = [float(t) for t in re.findall(r'<span class="t">([\d.]+) s</span>', page)]
+    assert 0.0 <= min(shown) and max(shown) <= 1.5
+    alts = [float(t) for t in re.findall(r'alt="head_left at ([\d.]+) s"', page)]
+    assert alts and max(alts) <= 1.5
