@@ -182,6 +182,6 @@ def test_a_trimmed_take_is_reported_as_what_is_left_of_it(tmp_path: Path) -> Non
     assert '<td class="n">1.5 s</td>' in page
     assert re.search(r"<td>state</td><td class=\"n\">751</td>", page), "500 Hz, both ends"
     shown = [float(t) for t in re.findall(r'<span class="t">([\d.]+) s</span>', page)]
-    assert 0.0 <= min(shown) and max(shown) <= 1.5
+    assert min(shown) >= 0.0 and max(shown) <= 1.5
     alts = [float(t) for t in re.findall(r'alt="head_left at ([\d.]+) s"', page)]
     assert alts and max(alts) <= 1.5
