@@ -24,7 +24,7 @@ here, sync, wall_ns = os.path.dirname(__file__), os.fdatasync, time.time_ns
 
 def slow_sync(fd):
     if os.path.exists(here + "/slow"):
-        time.sleep(1.5)
+        time.sleep(2.5)
     sync(fd)
 
 def set_ns():
@@ -37,7 +37,7 @@ SLOW_S = 5.0
 
 @pytest.fixture
 def computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a file named `slow` makes every commit take 1.5 s, and one named `set` an hour less."""
+    """Where a file named `slow` makes every commit take 2.5 s, and one named `set` an hour less."""
     folder = tmp_path / "computer"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(MISBEHAVE)
@@ -64,12 +64,12 @@ async def test_a_slow_disk_and_a_set_clock_are_told_and_lose_nothing(
         await asyncio.sleep(1.0)
         (computer / "slow").touch()
         await driver.client.wait_for_status(
-            lambda s: any("disk is slow" in text for text in s.notices), "a warning", 5
+            lambda s: any("disk is slow" in text for text in s.notices), "a warning", 10
         )
         await asyncio.sleep(SLOW_S)
         (computer / "slow").unlink()
         await driver.client.wait_for_status(
-            lambda s: not any("disk is slow" in text for text in s.notices), "all well", 5
+            lambda s: not any("disk is slow" in text for text in s.notices), "all well", 10
         )
         (computer / "set").touch()
         await asyncio.sleep(2.5)
