@@ -6,9 +6,10 @@ from recorder.catalog import EpisodeRow
 from recorder.dataset import Dataset
 from recorder.episode import Episode
 from recorder.errors import DiskFull, RecorderError
+from recorder.findings import QualityReport, Thresholds
 from recorder.journal import Event
 from recorder.numeric import Stream
-from recorder.quality import QualityReport, Thresholds, check_episode
+from recorder.quality import check_episode
 from recorder.query import Filter
 from recorder.schema import CameraSpec, StreamSpec
 from recorder.torch import as_torch

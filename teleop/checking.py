@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder import Episode
-from recorder.quality import QualityReport
+from recorder.findings import QualityReport
 from teleop.collisions import CollisionCheck, check_take
 
 WORTHWHILE = 4

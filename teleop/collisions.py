@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from recorder import Episode
-from recorder.quality import Finding, Level, QualityReport, check_episode
+from recorder.findings import Finding, Level, QualityReport
+from recorder.quality import check_episode
 from retarget import Rig
 from retarget.errors import RetargetError
 from retarget.hullcheck import HullChecker

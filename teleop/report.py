@@ -19,7 +19,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from recorder import CameraStream, Episode, Event, Stream
-from recorder.quality import QualityReport
+from recorder.findings import QualityReport
 from teleop.collisions import CollisionCheck, check_take
 from teleop.plots import Curve, Mark, histogram, line_plot, timeline
 from teleop.report_style import CSS

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from recorder import Episode
 from recorder.export.lerobot import export_lerobot
-from recorder.quality import QualityReport
+from recorder.findings import QualityReport
 from recorder.repair import repair_dataset
 from teleop.checking import Summary, check_all
 from teleop.commands.shared import (

@@ -15,7 +15,7 @@ import simplejpeg
 
 from recorder import CameraSpec, Dataset, Episode, StreamSpec, check_episode
 from recorder.checks import blur, clock_fit
-from recorder.quality import Thresholds
+from recorder.findings import Thresholds
 
 HEAD = np.dtype([("t_ns", "i8"), ("seq", "u8"), ("flags", "u1"), ("pose", "f8", (7,))])
 SESSION = np.dtype([("t_ns", "i8"), ("engaged", "?", (2,))])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.quality import Finding, QualityReport
+from recorder.findings import Finding, QualityReport
 from teleop.checking import Summary, check_all
 from teleop.commands.shared import open_episode
 from tests.recorder.export_episodes import Recipe, record
