@@ -122,7 +122,9 @@ class BodyShapes:
 
     def _root(self) -> tuple[Array, Array]:
         """Rotation and position of the robot root in MuJoCo's world, by way of a tip."""
-        tip, site = next(iter(self._rig.tip_sites.items()))
+        tip, site = next(iter(self._rig.tip_sites.items()), ("", ""))
+        if not tip:  # a hand alone
+            return np.eye(3), np.zeros(3)
         T = self._rig.forward(self._data.qpos[self._joints])[tip]
         found = self._data.site(site)
         R = found.xmat.reshape(3, 3) @ T[:3, :3].T
@@ -135,7 +137,8 @@ class BodyShapes:
         for geom in range(model.ngeom):
             visible = model.geom_group[geom] < DRAWN_GROUPS and _rgba(model, geom)[3] > 0
             if visible and not (
-                model.body_weldid[model.geom_bodyid[geom]] == WORLD
+                len(tips)
+                and model.body_weldid[model.geom_bodyid[geom]] == WORLD
                 and _surrounds(model, data, geom, tips)
             ):
                 found.append(geom)

@@ -141,7 +141,10 @@ class Viewer:
         if not rows:
             fields = [f for f in ("position", "gripper", "finger") if self._has("state", f)]
             t_ns, told = self._at_rate("state", *fields)
-            rows = [shapes.qpos(*row) for row in zip(*told, strict=True)]
+            rows = [
+                shapes.qpos(**dict(zip(fields, row, strict=True)))
+                for row in zip(*told, strict=True)
+            ]
         placed = [shapes.poses(row) for row in rows]
         if not placed:
             return

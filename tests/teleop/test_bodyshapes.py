@@ -105,3 +105,25 @@ def test_what_the_state_tells_is_what_the_simulation_holds() -> None:
     home = model.key("home").qpos
     np.testing.assert_allclose(shapes.qpos(rig.q_home), home, atol=1e-12)
     assert shapes.nq == model.nq == len(home)
+
+
+def test_fingers_are_placed_without_grippers() -> None:
+    rig = cached_rig("g1-dex3")
+    shapes = BodyShapes(rig)
+    assert not rig.gripper_names
+    bent = rig.fingers_home.copy()
+    bent[0] += 0.2
+    moved = np.abs(
+        np.hstack(shapes.poses(shapes.qpos(rig.q_home, finger=bent)))
+        - np.hstack(shapes.poses(shapes.qpos(rig.q_home, finger=rig.fingers_home)))
+    ).max(axis=1)
+    names = [s.body for s, m in zip(shapes.shapes, moved, strict=True) if m > 1e-3]
+    assert 0 < len(names) <= 5, names
+
+
+@pytest.mark.parametrize("name", ["leap", "shadow"])
+def test_a_hand_alone_is_drawn(name: str) -> None:
+    rig = cached_rig(name)
+    shapes = BodyShapes(rig)
+    assert len(shapes.shapes) >= 15
+    assert np.isfinite(np.hstack(shapes.poses(shapes.qpos(rig.q_home)))).all()

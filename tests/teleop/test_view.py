@@ -9,14 +9,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recorder import Dataset, StreamSpec
+from teleop.bodyshapes import BodyShapes
 from teleop.cli import main
 from teleop.config import CameraConfig
 from teleop.liveview import session_config
+from teleop.samples import robot_state_dtype, row_sizes
 from teleop.supervisor import Supervisor
 from teleop.system import new_config
-from teleop.view import ViewError, import_rerun
+from teleop.view import Viewer, ViewError, import_rerun
 from tests.retarget.conftest import cached_rig
 from tests.teleop.viewtake import record_view_take
 
@@ -62,6 +66,38 @@ def test_without_the_viewer_it_is_said_what_to_install(monkeypatch: pytest.Monke
     with pytest.raises(ViewError, match=r"telecap\[view\]"):
         import_rerun()
     assert importlib.util.find_spec("teleop.view") is not None
+
+
+def test_a_real_robots_fingers_are_placed_by_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed: list[np.ndarray] = []
+    poses = BodyShapes.poses
+    monkeypatch.setattr(
+        BodyShapes, "poses", lambda self, qpos: placed.append(qpos.copy()) or poses(self, qpos)
+    )
+    rerun = pytest.importorskip("rerun")
+    rig = cached_rig("g1-dex3")
+    names = {"position": {"names": list(rig.joint_names)}}
+    state = robot_state_dtype(*row_sizes(rig))
+    writer = Dataset.open(tmp_path / "data", create=True).begin(
+        [StreamSpec("state", state, 100.0, names)], [], {"rig": "g1-dex3"}
+    )
+    rows = np.zeros(100, state)
+    rows["t_ns"] = 10**9 + np.arange(100) * 10**7
+    rows["position"], rows["finger"] = rig.q_home, rig.fingers_home
+    rows["finger"][50:, 0] += 0.3
+    writer.append("state", rows)
+    episode = writer.finish()
+    recording = rerun.RecordingStream("test")
+    recording.save(str(tmp_path / "take.rrd"))
+    assert "bodies" in list(Viewer(episode, recording).send())
+    recording.flush()
+    del recording
+    listed = rerun_tool("print", "-vv", str(tmp_path / "take.rrd"))
+    assert "/robot/model/left_hand" in listed
+    bent = np.abs(placed[-1] - placed[0])
+    assert np.flatnonzero(bent > 1e-9).size == 1 and bent.max() == pytest.approx(0.3)
 
 
 @pytest.mark.system
