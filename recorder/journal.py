@@ -92,10 +92,9 @@ class Journal:
 
 
 class EventLog:
-    """Appends events to a file of JSON lines and keeps them in memory.
+    """Appends events to a file of JSON lines; they stay there, for a take may last for hours.
 
     Attributes:
-        events: All events so far.
         dirty: Written since it was last synced.
     """
 
@@ -103,15 +102,17 @@ class EventLog:
         flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         self.path = directory / _EVENTS_FILE
         self.fd = os.open(self.path, flags, 0o644)
-        self.events: list[Event] = []
         self.dirty = False
 
     def append(self, event: Event) -> None:
         """Write one event."""
         line = json.dumps([event.t_ns, event.kind, dict(event.data)]) + "\n"
         write_all(self.fd, (line.encode(),))
-        self.events.append(event)
         self.dirty = True
+
+    def read(self) -> list[Event]:
+        """All events so far; one that could not be written whole is left out."""
+        return read_events(self.path.parent)
 
     def close(self) -> None:
         """Close the file."""

@@ -257,7 +257,7 @@ class EpisodeWriter:
             groups = [w.sealed() for w in writers]
             self._syncer.now()
             final = self._root_attributes("complete")
-            sealed = seal(self.path, streams, cameras, groups, self._events.events, final)
+            sealed = seal(self.path, streams, cameras, groups, self._events.read(), final)
         except OSError as error:
             self.close()
             raise _failure(self.path, error) from error

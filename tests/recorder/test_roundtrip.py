@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,21 @@ def test_rows_between_two_times_are_a_stream_of_their_own(
     assert same_bits(whole.rows(), rows), "the whole stays whole"
     inner = cut.between(int(t_ns[0]) + 20_000_000, int(t_ns[1]))
     assert same_bits(inner.rows(), rows[a + 10 : b + 1] if a + 10 <= b else rows[:0])
+
+
+def test_events_wait_on_the_disk_and_not_in_memory(tmp_path: Path) -> None:
+    writer = Dataset.open(tmp_path, create=True).begin(STREAMS[:1])
+    writer.event(1, "start")
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for k in range(3000):
+        writer.event(2 + k, "link", {"text": "x" * 3000, "k": k})
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 500_000, "an hour of reports each second is 10 MB"
+    events = writer.finish().events
+    assert [event.kind for event in events] == ["start", *["link"] * 3000]
+    assert [event.data["k"] for event in events[1:]] == list(range(3000))
 
 
 def test_pictures_pass_through_unchanged(tmp_path: Path) -> None:
