@@ -64,10 +64,14 @@ class Journal:
         head = head[:-4] + struct.pack("<I", google_crc32c.value(head[:-4]))
         self.size += write_all(self.fd, (head, payload))
 
-    def rotate(self, tails: Iterable[tuple[int, int, np.ndarray[Any, Any]]]) -> Path:
-        """Start the next segment with the rows still waiting; returns the old one's path."""
-        old = self.path
-        os.close(self.fd)
+    def rotate(self, tails: Iterable[tuple[int, int, np.ndarray[Any, Any]]]) -> tuple[Path, int]:
+        """Start the next segment with the rows still waiting.
+
+        Returns:
+            Path and descriptor of the old one, which the caller closes: a sync of it may be on its
+            way, and its last rows may have seen none.
+        """
+        old = self.path, self.fd
         self._open_next()
         for stream, first_row, rows in tails:
             self.append(stream, first_row, rows)

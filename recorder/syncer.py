@@ -18,10 +18,12 @@ _SHARDS_PER_SYNC = 8
 
 @dataclass(slots=True)
 class _Retiring:
-    """An old journal segment and the shards to sync before it may go."""
+    """An old journal segment, open, and the shards to sync before it may go."""
 
     path: Path
+    fd: int
     shards: list[ShardWriter]
+    synced: bool = False
     covered: bool = False
 
     def take(self, n: int) -> list[ShardWriter]:
@@ -59,9 +61,9 @@ class Syncer:
         """Start a new journal segment when this one is large and the last one is gone."""
         if self._journal.size < self._segment_bytes or self._retiring is not None:
             return
-        old = self._journal.rotate(writer.tail() for writer in self._numerics)
+        path, fd = self._journal.rotate(writer.tail() for writer in self._numerics)
         shards = [s for n in self._numerics for s in n.shards.values() if s.dirty]
-        self._retiring = _Retiring(old, shards)
+        self._retiring = _Retiring(path, fd, shards)
 
     def start(self, *, wait: bool) -> None:
         """Start a sync unless one is running; `wait` until all accepted so far is durable.
@@ -80,7 +82,8 @@ class Syncer:
     def now(self) -> None:
         """Make all accepted rows durable in this thread; call only when `ready`."""
         images = [image.fd for image in self._images if image.dirty]
-        _sync((self._journal.fd, self._events.fd, *images))
+        old = [] if self._retiring is None else [self._retiring.fd]
+        _sync((*old, self._journal.fd, self._events.fd, *images))
 
     def ready(self, *, wait: bool = False) -> bool:
         """Whether no job is running; raises the OSError of one that failed."""
@@ -105,6 +108,9 @@ class Syncer:
 
     def stop(self, *, wait: bool) -> None:
         """End the thread after its work; `wait` for that."""
+        if self._retiring is not None:
+            self._pool.submit(os.close, self._retiring.fd)
+            self._retiring = None
         self._pool.shutdown(wait=wait)
 
     def _take_dirty(self) -> list[int]:
@@ -115,6 +121,9 @@ class Syncer:
             self._events.dirty = False
         shards = [image for image in self._images if image.dirty]
         if self._retiring is not None:
+            if not self._retiring.synced:  # it grew since the last sync
+                files.insert(0, self._retiring.fd)
+                self._retiring.synced = True
             shards += self._retiring.take(_SHARDS_PER_SYNC)
         for shard in shards:
             shard.dirty = False
@@ -124,6 +133,7 @@ class Syncer:
     def _drop_retired(self) -> None:
         """Delete the old segment once a finished sync covered the last shard that needs it."""
         if self._retiring is not None and self._retiring.covered:
+            os.close(self._retiring.fd)
             self._retiring.path.unlink()
             self._retiring = None
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,6 +126,40 @@ def test_rotated_journal_covers_what_is_in_no_chunk(tmp_path: Path) -> None:
     repair_episode(path)
     assert_prefix(Episode(path), 1500, 300, 75)
     assert_prefix(writer.finish(), 1500, 300, 75)
+
+
+def test_a_segment_that_a_slow_sync_has_not_reached_yet_is_synced_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Dataset.open(tmp_path, create=True)
+    root = live.path / "episodes" / "e"
+    writer = EpisodeWriter(root, STREAMS, CAMERAS, {}, datetime.now(UTC), segment_bytes=20_000)
+    writer.sync(wait=True)
+    go, synced, real = threading.Event(), list[int](), os.fdatasync
+
+    def slow(fd: int) -> None:
+        assert go.wait(20)
+        synced.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    first = writer.path / "journal" / "000001.log"
+    inode = first.stat().st_ino
+    writer.append("state", STATES[:5])
+    writer.sync()  # waits before it has reached anything
+    row = 5
+    while len(list(first.parent.glob("*.log"))) == 1:
+        writer.append("state", STATES[row : row + 5])
+        row += 5
+    go.set()
+    writer.sync(wait=True)
+    assert synced.count(inode) == 2, "as it was asked for, and what was written after that"
+    for _ in range(5):
+        writer.sync(wait=True)
+    assert not first.exists()
+    episode = writer.finish()
+    assert (episode.state, episode.attributes["drops"]) == ("complete", {})
+    assert len(episode.stream("state")) == row
 
 
 @pytest.mark.usefixtures("unsynced")
