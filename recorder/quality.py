@@ -86,7 +86,7 @@ class _Check:
     def integrity(self) -> None:
         attributes = self.episode.attributes
         first_ns, last_ns = self.span_ns
-        duration_s = (last_ns - first_ns) / 1e9 if self.is_cut else self.episode.duration_s
+        duration_s = (last_ns - first_ns) / 1e9
         self.metrics["duration_s"] = duration_s
         self.metrics["paused_s"] = sum(last - first for first, last in self.paused) / 1e9
         self.below("duration", "take lasts", duration_s, self.limits.duration_s, "s")

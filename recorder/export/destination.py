@@ -28,7 +28,7 @@ def written_aside(out: Path, *, force: bool) -> Iterator[Path]:
     try:
         yield partial
         _replace(out, partial)
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: half an export must not stay
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
