@@ -48,6 +48,15 @@ def pauses(events: Sequence[Event], end_ns: int) -> list[Span]:
     return found if since is None else [*found, (since, max(end_ns, since))]
 
 
+def within(spans: Sequence[Span], first_ns: int, last_ns: int) -> list[Span]:
+    """What of some intervals lies between two times."""
+    return [
+        (max(begin, first_ns), min(end, last_ns))
+        for begin, end in spans
+        if begin <= last_ns and end >= first_ns
+    ]
+
+
 def timing(t_ns: Array, paused: Sequence[Span]) -> dict[str, float]:
     """Rate and order of a stream's times.
 

@@ -43,11 +43,8 @@ class _Check:
         self.findings: list[Finding] = []
         self.events = episode.events
         self.span_ns = first_ns, last_ns = episode.span_ns
-        self.paused = [
-            (max(begin, first_ns), min(end, last_ns))
-            for begin, end in checks.pauses(self.events, episode.end_ns)
-            if begin <= last_ns and end >= first_ns
-        ]
+        pauses = checks.pauses(self.events, episode.end_ns)
+        self.paused = checks.within(pauses, first_ns, last_ns)
         self.streams = {name: episode.stream(name) for name in episode.streams}
         self.cameras = {name: episode.camera(name) for name in episode.cameras}
         self.is_cut = self.span_ns != (episode.start_ns, episode.end_ns)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from recorder import CameraStream, Episode, Event, Stream
+from recorder.checks import pauses, within
 from recorder.findings import QualityReport
 from teleop.collisions import CollisionCheck, check_take
 from teleop.plots import Curve, Mark, histogram, line_plot, timeline
@@ -275,16 +276,9 @@ def _engaged(take: _Take) -> Iterator[tuple[str, str, float, float]]:
 
 
 def _pauses(take: _Take) -> Iterator[tuple[str, str, float, float]]:
-    start: float | None = None
-    for event in take.events:
-        t_s = float(take.seconds(event.t_ns))
-        if event.kind == "pause":
-            start = t_s
-        elif event.kind == "resume" and start is not None:
-            yield "paused", "b", start, t_s
-            start = None
-    if start is not None:
-        yield "paused", "b", start, take.span_s[1]
+    found = pauses(take.episode.events, take.episode.end_ns)
+    for begin_ns, end_ns in within(found, *take.episode.span_ns):
+        yield "paused", "b", float(take.seconds(begin_ns)), float(take.seconds(end_ns))
 
 
 def _joints(take: _Take) -> str:

@@ -349,3 +349,16 @@ def test_a_loss_at_an_unknown_time_counts_in_every_part(tmp_path: Path) -> None:
     dataset = Dataset.open(tmp_path)
     for name in dataset.split(episode.id, [1.5]):
         assert check_episode(dataset[name]).metrics["drops"] == {"state": 3}
+
+
+def test_a_pause_that_began_before_what_is_used_is_no_gap(tmp_path: Path) -> None:
+    take = sound_take()
+    for name, rows in take.rows.items():
+        take.rows[name] = rows[(rows["t_ns"] < 1.8 * 10**9) | (rows["t_ns"] > 2.4 * 10**9)]
+    take.events = [(1_800_000_000, "pause"), (2_400_000_000, "resume")]
+    episode = take.record(tmp_path)
+    dataset = Dataset.open(tmp_path)
+    dataset.trim(episode.id, 1.0, 2.9)
+    report = check_episode(dataset[episode.id])
+    assert report.metrics["paused_s"] == pytest.approx(0.4)
+    assert "gap" not in {f.code for f in report.findings}
