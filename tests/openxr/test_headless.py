@@ -35,7 +35,7 @@ def sampler(runtime: Monado) -> Iterator[Sampler]:
 
 def read_until(sampler: Sampler, wanted: Callable[[np.void], bool]) -> np.void:
     """The first row that is as wanted: the runtime takes a moment to hear of a change."""
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + 10.0
     while True:
         row = sampler.frame()
         if wanted(row):

@@ -105,7 +105,14 @@ async def test_rows_hold_what_they_say_though_the_recorder_stalls(system: Superv
         assert (np.diff(numbers) == 1).all(), "no picture is missing, twice, or elsewhere"
         assert (np.diff(pictures.seq.astype(int)) == 1).all()
         off_ms = (pictures.t_ns - pictures.t_ns[0]) / 1e6 - (numbers - numbers[0]) * 1e3 / rate_hz
-        assert np.abs(off_ms).max() < 50.0, "times and numbers do not drift apart"
+        tenth = len(off_ms) // 10
+        drift_ms = float(np.median(off_ms[-tenth:]) - np.median(off_ms[:tenth]))
+        assert abs(drift_ms) < 5.0, "times and numbers do not drift apart"
+        assert np.percentile(np.abs(off_ms), 99) < 50.0, "nor is a picture made late as a rule"
+        print(
+            f"{camera}: {len(numbers)} pictures, drift {drift_ms:.2f} ms, "
+            f"at most {np.abs(off_ms).max():.1f} ms from the number"
+        )
     if TAKE_S >= 60.0:  # before that the recorder still makes the model of its check
         assert grown_mb < 20.0, "memory stays flat"
     print(f"{episode.duration_s:.0f} s, recorder grew by {grown_mb:.1f} MB")
