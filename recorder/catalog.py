@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from recorder import edits, layout
+from recorder.errors import CorruptEpisodeError, WriteFailedError
 from recorder.location import is_local
 from recorder.schema import CAMERAS, EVENTS
+
+log = logging.getLogger(__name__)
 
 CATALOG_FILE = "catalog.jsonl"
 EPISODES = "episodes"
@@ -69,9 +73,12 @@ _STORED = tuple(
 )
 
 
-def record_episode(root: Path, attributes: Mapping[str, Any]) -> None:
-    """Append the line of one finished episode."""
-    edits.append_line(root / CATALOG_FILE, _line(attributes))
+def catalogue(root: Path, attributes: Mapping[str, Any]) -> None:
+    """Append the line of one finished episode; a listing makes up for one that has no room now."""
+    try:
+        edits.append_line(root / CATALOG_FILE, _line(attributes))
+    except WriteFailedError as error:
+        log.info("%s is whole, but not in the catalogue yet: %s", attributes["id"], error)
 
 
 def listed_episodes(root: Path) -> set[str]:
@@ -103,10 +110,13 @@ def _rebuild(root: Path, path: Path) -> dict[str, Any] | None:
         attributes = layout.read_root(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except CorruptEpisodeError as error:
+        log.error("%s: it is not listed", error)
+        return None
     if attributes["state"] == "recording":
         return None
     if is_local(root):
-        record_episode(root, attributes)
+        catalogue(root, attributes)
     return _line(attributes)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder import edits, layout, query
-from recorder.catalog import EPISODES, EpisodeRow, read_catalog, record_episode
+from recorder.catalog import EPISODES, EpisodeRow, catalogue, read_catalog
 from recorder.episode import Episode
 from recorder.errors import DatasetError, EpisodeNotFoundError, SchemaError
 from recorder.location import as_path, is_local
@@ -63,6 +63,19 @@ class Dataset:
             )
         return cls(root, repair_dataset(root) if repair else ())
 
+    @property
+    def description(self) -> Path:
+        """The file that makes a directory a dataset."""
+        return self.path / DATASET_FILE
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it is there: not when somebody moved it, or unplugged its disk."""
+        try:
+            return self.description.exists()
+        except OSError:
+            return False
+
     def __len__(self) -> int:
         return len(self.episodes())
 
@@ -87,9 +100,12 @@ class Dataset:
 
         Raises:
             SchemaError: When streams or attributes cannot be stored.
+            DatasetError: When the dataset is gone, as with a disk that was unplugged.
             DiskFull: When there is no space to start.
         """
         edits.check_writable(self.path)
+        if not self.reachable:
+            raise DatasetError(f"no dataset at {self.path} any more: {DATASET_FILE} is missing")
         now = wall_time or datetime.now(UTC)
         path = self.path / EPISODES / episode_name(now)
         return EpisodeWriter(path, streams, cameras, attributes or {}, now, self._finished)
@@ -241,7 +257,7 @@ class Dataset:
         return found
 
     def _finished(self, attributes: Mapping[str, Any]) -> None:
-        record_episode(self.path, attributes)
+        catalogue(self.path, attributes)
 
 
 def _create(root: Path) -> None:

@@ -18,9 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from recorder.errors import DatasetError, SchemaError
+from recorder.errors import DatasetError, SchemaError, WriteFailedError
 from recorder.location import is_local
 from recorder.parts import add_parts
+from recorder.shard import write_all
 
 LABELS_FILE = "labels.jsonl"
 OUTCOMES = ("success", "failure", "")
@@ -236,16 +237,20 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
 
     Raises:
         DatasetError: The dataset lies in an object store.
+        DiskFull, WriteFailedError: The disk refuses; the file is as it was.
     """
     check_writable(path.parent)
-    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        end = os.lseek(fd, 0, os.SEEK_END)
-        torn = end > 0 and os.pread(fd, 1, end - 1) != b"\n"
-        os.write(fd, b"\n" * torn + json.dumps(entry).encode() + b"\n")
-    finally:
-        os.close(fd)
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            end = os.lseek(fd, 0, os.SEEK_END)
+            torn = end > 0 and os.pread(fd, 1, end - 1) != b"\n"
+            write_all(fd, (b"\n" * torn + json.dumps(entry).encode() + b"\n",))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise WriteFailedError.of(path, error) from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

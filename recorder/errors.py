@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,9 +40,17 @@ class WriteFailedError(RecorderError):
         self.errno = cause.errno
         super().__init__(f"cannot write {path}: {cause.strerror}; rows accepted before are kept")
 
+    @classmethod
+    def of(cls, path: Path, cause: OSError) -> WriteFailedError:
+        """The error that says why: `DiskFull` where no room is left."""
+        return (DiskFull if cause.errno in _FULL else WriteFailedError)(path, cause)
+
 
 class DiskFull(WriteFailedError):  # noqa: N818 (named by the contract between the packages)
     """No space, quota or file size is left for the recording."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class EpisodeNotFoundError(RecorderError):

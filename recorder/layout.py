@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from recorder.errors import CorruptEpisodeError
 from recorder.pictures import group_of, picture_dtype
 from recorder.schema import CHUNK_ROWS, DEPTH, EVENTS, JPEG, CameraSpec, StreamSpec
 
@@ -136,9 +137,15 @@ def read_root(root: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: When there is none.
+        CorruptEpisodeError: What lies there are not the attributes of an episode.
     """
-    attributes: dict[str, Any] = json.loads((root / METADATA).read_bytes())["attributes"]
-    return attributes
+    file = root / METADATA
+    try:
+        attributes = json.loads(file.read_bytes())["attributes"]
+        found: dict[str, Any] = {**attributes, "state": attributes["state"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptEpisodeError(f"{file} does not describe an episode: {error!r}") from error
+    return found
 
 
 def replace_durably(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder import edits, layout
-from recorder.catalog import EPISODES, read_catalog, record_episode
+from recorder.catalog import EPISODES, catalogue, read_catalog
 from recorder.errors import DatasetError
 from recorder.location import is_local
 from recorder.parts import whole_of
@@ -89,7 +89,7 @@ def _bring(root: Path, source: Path, name: str, edit: str, *, copy: bool) -> Non
     edits.record(root, name, MERGE, {"source": str(source.resolve())}, edit)
     hidden.rename(root / EPISODES / name)
     layout.sync_directory(root / EPISODES)
-    record_episode(root, layout.read_root(root / EPISODES / name))
+    catalogue(root, layout.read_root(root / EPISODES / name))
 
 
 def _link(source: str, destination: str) -> str:

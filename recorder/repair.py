@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from recorder import layout
-from recorder.catalog import EPISODES, listed_episodes, record_episode
-from recorder.errors import EpisodeBusyError
+from recorder.catalog import EPISODES, catalogue, listed_episodes
+from recorder.errors import CorruptEpisodeError, EpisodeBusyError
 from recorder.h264 import is_key
 from recorder.journal import Event, Tail, read_events, read_tails
 from recorder.lock import LOCK_FILE, EpisodeLock
@@ -64,7 +64,8 @@ class Repaired:
 def repair_dataset(root: Path | str) -> list[Repaired]:
     """Repair every unfinished episode of a dataset that no live writer holds.
 
-    An episode that cannot be repaired now (the disk is full) is left as it is and logged.
+    An episode that cannot be repaired now (the disk is full, or what describes it is damaged) is
+    left as it is and logged.
     """
     found = []
     listed = listed_episodes(Path(root))
@@ -75,11 +76,11 @@ def repair_dataset(root: Path | str) -> list[Repaired]:
             repaired = repair_episode(path)
         except EpisodeBusyError:
             continue
-        except OSError as error:
+        except (OSError, CorruptEpisodeError) as error:
             log.error("cannot repair %s: %s", path, error)
             continue
         if repaired is not None:
-            record_episode(Path(root), layout.read_root(path))
+            catalogue(Path(root), layout.read_root(path))
             found.append(repaired)
     return found
 

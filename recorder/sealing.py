@@ -68,8 +68,9 @@ def seal(
     """Turn the journals of an episode into a complete one.
 
     Raises:
-        OSError: The disk refused; everything is still there for a later repair.
+        OSError: The disk refused, or is gone; everything is still there for a later repair.
     """
+    root.stat()  # nothing is made anew where a disk was
     shards = [pair for group in groups for pair in group.shards]
     shards += _event_shards(root, events)
     rows = {group.name: group.rows for group in groups} | {EVENTS: len(events)}

@@ -6,13 +6,12 @@ loses none of it. `sync` makes it durable against power loss.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 from recorder import layout
 from recorder.episode import Episode
 from recorder.errors import (
-    DiskFull,
     SchemaError,
     UnknownStreamError,
     WriteFailedError,
@@ -45,7 +43,6 @@ from recorder.syncer import Syncer
 
 log = logging.getLogger(__name__)
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SEGMENT_BYTES = 8 << 20
 _RESERVE_BYTES = 4 << 20
 
@@ -102,7 +99,7 @@ class EpisodeWriter:
             self._create(segment_bytes, reserve_bytes)
         except OSError as error:
             shutil.rmtree(root, ignore_errors=True)
-            raise _failure(root, error) from error
+            raise WriteFailedError.of(root, error) from error
 
     def _create(self, segment_bytes: int, reserve_bytes: int) -> None:
         """Build the directory under a hidden name, so that nobody sees it without its lock."""
@@ -249,18 +246,19 @@ class EpisodeWriter:
         self._check_open()
         self._attributes |= _user_attributes(attributes or {})
         self._await_sync()
-        self._reserve.unlink(missing_ok=True)
         writers: list[NumericWriter | PictureWriter] = list(self._streams.values())
         writers += self._cameras.values()
         streams, cameras = self._specs
         try:
+            self._reserve.unlink(missing_ok=True)
             groups = [w.sealed() for w in writers]
             self._syncer.now()
             final = self._root_attributes("complete")
             sealed = seal(self.path, streams, cameras, groups, self._events.read(), final)
         except OSError as error:
-            self.close()
-            raise _failure(self.path, error) from error
+            with suppress(OSError):  # a disk that is gone refuses this as well
+                self.close()
+            raise WriteFailedError.of(self.path, error) from error
         self._open = False
         self._journal.close()
         self._events.close()
@@ -323,7 +321,7 @@ class EpisodeWriter:
             raise self._record_failure(error) from error
 
     def _record_failure(self, error: OSError) -> WriteFailedError:
-        self.failed = _failure(self.path, error)
+        self.failed = WriteFailedError.of(self.path, error)
         log.error("%s", self.failed)
         return self.failed
 
@@ -350,11 +348,6 @@ def _user_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
         raise SchemaError(f"attributes {clash} are written by the recorder itself")
     plain: dict[str, Any] = plain_json(dict(attributes))
     return plain
-
-
-def _failure(path: Path, error: OSError) -> WriteFailedError:
-    kind = DiskFull if error.errno in _FULL else WriteFailedError
-    return kind(path, error)
 
 
 def _reserve(path: Path, nbytes: int) -> None:

@@ -54,12 +54,19 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = int(app.cli(prog="telecap", description=ABOUT, args=args, config=flags))
     except errors as error:
-        err = Console(stderr=True, highlight=False)
-        err.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
-        code = 2
+        code = _refuse(str(error))
+    except OSError as error:
+        if error.filename is None:  # not about a file that somebody named
+            raise
+        code = _refuse(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _refuse(reason: str) -> int:
+    Console(stderr=True, highlight=False).print(f"[red]error[/] {escape(reason)}", soft_wrap=True)
+    return 2
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class DiskWatch:
     """What is left of a disk, and how it keeps up.
 
     Attributes:
-        path: On the disk.
+        path: A file of the dataset; while it cannot be seen, no take can begin.
         problem: Why no take can begin; empty when one can.
         warning: What people should know; empty when all is well.
         full: A running take must end now.
@@ -59,7 +59,11 @@ class DiskWatch:
         Returns:
             Events of the running take that are new: `disk_low`, `disk_slow`.
         """
-        left = self.free(self.path)
+        try:
+            left = self.free(self.path)
+        except OSError as error:
+            self.problem = self.warning = f"the dataset is out of reach: {error.strerror}"
+            return []
         if not recording:
             self._begin = None
             self._told.clear()

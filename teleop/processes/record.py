@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from teleop.cameras.base import Picture, camera_plan
 from teleop.collisions import CollisionCheck, check_take
 from teleop.config import RunConfig
 from teleop.diskwatch import DiskWatch
+from teleop.labelqueue import LabelQueue
 from teleop.processes.loop import Process
 from teleop.provenance import digest, provenance
 from teleop.qualities import clearances_of, thresholds_of
@@ -56,6 +58,8 @@ PREPARE_NS = 3_000_000_000
 verdict must not wait for."""
 RECORDER_NICE = -5
 """Ahead of the cameras: what is on the bus must be saved before more is made."""
+UNKNOWN = "unknown"
+"""Verdict of a take that could not be checked."""
 EVENT_SOURCES = ("gateway", "control", "robot", "cameras", "supervisor")
 
 
@@ -79,6 +83,7 @@ class RecordProcess:
         rig = load_rig(config.rig)
         self.config = config
         self.dataset = Dataset.open(Path(config.dataset), create=True)
+        self.labels = LabelQueue(self.dataset, self._failed)
         self.channels: list[Channel] = rig_channels(rig)
         self.operator_streams = operator_channels()
         self.cameras = camera_plan(rig, config)
@@ -112,7 +117,7 @@ class RecordProcess:
         self.waiter = bus.waiter([self.commands])
         self._dropped: dict[str, int] = {}
         self._wall = WallClockWatch()
-        self.disk = DiskWatch(Path(config.dataset))
+        self.disk = DiskWatch(self.dataset.description)
         self._next_disk_ns = 0
         self._check_unchecked()
         self._next_sync_ns = 0
@@ -130,11 +135,11 @@ class RecordProcess:
         try:
             self._drain()
             self._sync(now_ns)
+            self._watch_wall_clock(now_ns)
+            self._watch_disk(now_ns)
         except WriteFailedError as error:
             self._give_up(error)
         self._collect_check()
-        self._watch_wall_clock(now_ns)
-        self._watch_disk(now_ns)
         if self._prepare_ns is not None and now_ns >= self._prepare_ns:
             self._prepare_ns = None
             self.pool.submit(self.collisions[self.rig_attributes["rig"]].prepare)
@@ -148,15 +153,21 @@ class RecordProcess:
         """
         self._obey(closing=True)
         if self.take is not None:
-            self._drain()
             writer = self.take.writer
-            writer.mark("interrupted", "the recorder was stopped during the take")
-            self._stop({"reason": "recorder stopped"})
-            writer.wait_settled()
+            try:
+                self._drain()
+                writer.mark("interrupted", "the recorder was stopped during the take")
+                self._stop({"reason": "recorder stopped"})
+                writer.wait_settled()
+            except WriteFailedError as error:
+                self._give_up(error)
         self.waiter.wait(LAST_WORDS_NS)
         self._obey(closing=True)
         self.pool.shutdown(wait=True)
         self._collect_check()
+        self.labels.write()
+        for command in self.labels.waiting:
+            log.error("never written, the disk refused: %s", command)
         self._publish_status(time.monotonic_ns())
 
     # -------------------------------------------------------------- commands
@@ -174,21 +185,19 @@ class RecordProcess:
                     self._stop(command)
                 elif op in {"pause", "resume"}:
                     self._pause(op == "pause", command)
-                elif op == "label":
-                    self.dataset.label(
-                        command["id"] or self.finished,
-                        outcome=command.get("outcome"),
-                        notes=command.get("notes") or None,
-                        grade=command.get("grade"),
-                    )
-                elif op == "discard":
-                    self.dataset.discard(command["id"] or self.finished)
+                elif op in {"label", "discard"}:
+                    self.labels.put({**command, "id": command["id"] or self.finished})
                 else:
                     log.error("unknown recorder command %r", op)
+            except WriteFailedError as error:
+                self._give_up(error)
             except RecorderError as error:
-                log.exception("recorder command %r failed", op)
-                self.last = {"error": str(error), "op": op}
+                self._failed(command, error)
             self._publish_status(time.monotonic_ns())
+
+    def _failed(self, command: Mapping[str, Any], error: RecorderError) -> None:
+        log.error("recorder command %s failed", dict(command), exc_info=error)
+        self.last = {"error": str(error), "op": command.get("op")}
 
     def _start(self, command: dict[str, Any]) -> None:
         if self.take is not None:
@@ -224,8 +233,8 @@ class RecordProcess:
         self.take = None
         t0_ns = time.monotonic_ns()
         take.writer.event(t0_ns, "stop", {"reason": command.get("reason", "")})
+        self.finished = take.writer.id  # labels are for it, whether or not it can be finished now
         episode = take.writer.finish(command.get("attributes", {}))
-        self.finished = take.writer.id
         saved_ms = (time.monotonic_ns() - t0_ns) / 1e6
         log.info("take saved in %.1f ms: %s", saved_ms, take.writer.id)
         self.last = {
@@ -246,13 +255,19 @@ class RecordProcess:
             self.take.writer.event(t_ns, "pause" if paused else "resume", {})
 
     def _give_up(self, error: WriteFailedError) -> None:
-        """The disk refuses: end the take with what fits, and say so."""
+        """The disk refuses: end the take with what fits, and say so.
+
+        What cannot be finished stays as it is, to be repaired when the dataset is next opened.
+        """
         log.error("the take ends here: %s", error)
-        if self.take is not None:
-            self.take.writer.mark("interrupted", str(error))
-            self._stop({"reason": str(error)})
-        if self.last is not None:
-            self.last["error"] = str(error)
+        try:
+            if self.take is not None:
+                self.take.writer.mark("interrupted", str(error))
+                self._stop({"reason": str(error)})
+        except WriteFailedError as second:
+            log.error("nor can it be finished: %s", second)
+            self.last = None
+        self.last = {**(self.last or {}), "error": str(error)}
         self._publish_status(time.monotonic_ns())
 
     # ----------------------------------------------------------------- rows
@@ -341,6 +356,7 @@ class RecordProcess:
         if now_ns < self._next_disk_ns:
             return
         self._next_disk_ns = now_ns + DISK_PERIOD_NS
+        self.labels.write()
         take = self.take
         behind_s = 0.0 if take is None else take.writer.behind_s
         for kind, data in self.disk.look(now_ns, take is not None, behind_s):
@@ -380,7 +396,7 @@ class RecordProcess:
             "state": state,
             "last": self.last,
             "problem": self.disk.problem,
-            "warning": self.disk.warning,
+            "warning": self.disk.warning or self.labels.warning,
         }
         if take is not None:
             status |= {
@@ -397,10 +413,18 @@ class RecordProcess:
 def _check(
     dataset: Dataset, episode_id: str, collisions: dict[str, CollisionCheck]
 ) -> dict[str, Any]:
-    report = check_take(dataset[episode_id], collisions)
-    result = report.to_dict()
-    dataset.set_quality(episode_id, result)
+    """Judge a take. Whatever goes wrong, the recorder goes on: the next take may be running."""
+    try:
+        report = check_take(dataset[episode_id], collisions)
+    except Exception as error:
+        log.exception("take %s cannot be checked", episode_id)
+        return {"id": episode_id, "verdict": UNKNOWN, "reasons": [f"not checked: {error}"]}
     reasons = [f.message for f in report.findings]
+    try:
+        dataset.set_quality(episode_id, report.to_dict())
+    except (RecorderError, OSError) as error:
+        log.exception("the verdict of take %s is not kept", episode_id)
+        reasons.append(f"the verdict is not kept: {error}")
     return {"id": episode_id, "verdict": report.verdict, "reasons": reasons}
 
 

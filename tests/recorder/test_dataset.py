@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from recorder import Dataset, Episode
 from recorder.edits import read_lines
-from recorder.errors import DatasetError, EpisodeNotFoundError, SchemaError, WriterClosedError
+from recorder.errors import (
+    CorruptEpisodeError,
+    DatasetError,
+    DiskFull,
+    EpisodeNotFoundError,
+    SchemaError,
+    WriterClosedError,
+)
 from recorder.schema import new_ulid
 from tests.recorder.takes import HEAD, STREAMS, random_rows
 
@@ -137,3 +145,45 @@ def test_unfinished_episode_is_not_listed(tmp_path: Path) -> None:
     assert dataset.episodes() == []
     writer.finish()
     assert len(dataset.episodes()) == 1
+
+
+def test_one_damaged_description_hides_no_other_episode(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = Dataset.open(tmp_path, create=True)
+    whole, damaged = record(dataset), record(dataset)
+    (tmp_path / "catalog.jsonl").unlink()
+    for garbage in (b"", b"{}", b"[1]", b"\x00" * 40, b'{"attributes": {}}'):
+        (damaged.path / "zarr.json").write_bytes(garbage)
+        again = Dataset.open(tmp_path)
+        assert [row.id for row in again.episodes()] == [whole.id]
+        assert damaged.id in caplog.text, "never silently"
+        with pytest.raises(CorruptEpisodeError, match="does not describe an episode"):
+            again[damaged.id]
+        caplog.clear()
+
+
+def test_a_dataset_that_is_gone_takes_no_episode(tmp_path: Path) -> None:
+    dataset = Dataset.open(tmp_path / "disk" / "data", create=True)
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    assert not dataset.reachable
+    with pytest.raises(DatasetError, match="any more"):
+        dataset.begin(STREAMS)
+    assert not (tmp_path / "disk").exists(), "nothing is begun where the disk was"
+
+
+def test_a_take_is_whole_though_the_catalogue_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset.open(tmp_path, create=True)
+
+    def full(path: Path, entry: object) -> None:
+        raise DiskFull(path, OSError(errno.ENOSPC, "No space left on device"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("recorder.edits.append_line", full)
+        episode = record(dataset)
+        assert [row.id for row in dataset.episodes()] == [episode.id]
+        assert not (tmp_path / "catalog.jsonl").exists()
+    assert [row.id for row in dataset.episodes()] == [episode.id]
+    assert (tmp_path / "catalog.jsonl").exists(), "made up for"

@@ -146,6 +146,20 @@ def test_begin_on_a_full_disk_leaves_nothing(
     assert list((tmp_path / "episodes").iterdir()) == []
 
 
+def test_a_take_whose_disk_is_gone_is_not_finished_elsewhere(tmp_path: Path) -> None:
+    dataset = Dataset.open(tmp_path / "disk" / "data", create=True)
+    writer = dataset.begin(STREAMS, CAMERAS)
+    writer.append("state", STATES[:300])
+    writer.sync(wait=True)
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    with pytest.raises(WriteFailedError, match="No such file"):
+        writer.finish()
+    assert not (tmp_path / "disk").exists()
+    again = Dataset.open(tmp_path / "unplugged" / "data")
+    assert [r.id for r in again.repaired] == [writer.id], "plugged in again, it comes back"
+    assert same_bits(again[writer.id].stream("state").rows(), STATES[:300])
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 24 MB."""

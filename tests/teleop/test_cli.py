@@ -227,3 +227,11 @@ def test_a_token_is_never_taken_for_an_option() -> None:
     tokens = {new_token() for _ in range(2000)}
     assert len(tokens) == 2000
     assert all(token[0].isalpha() and len(token) == 16 for token in tokens)
+
+
+def test_a_file_that_cannot_be_written_is_a_clear_error(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file, not a folder")
+    assert run("export", "lerobot", dataset, tmp_path / "taken" / "out") == 2
+    assert "taken" in capsys.readouterr().err

@@ -62,5 +62,16 @@ def test_nothing_is_told_of_a_take_that_does_not_run(left: list[int], recording:
     assert len(kinds) <= recording
 
 
+def test_without_the_dataset_no_take_begins_and_nothing_fails(tmp_path: Path) -> None:
+    description = tmp_path / "dataset.json"
+    disk = DiskWatch(description)
+    assert disk.look(0, True, 0.0) == []
+    assert "out of reach: No such file" in disk.problem
+    assert (disk.warning, disk.full) == (disk.problem, False)
+    description.touch()
+    disk.look(1 * S, False, 0.0)
+    assert "out of reach" not in disk.problem + disk.warning
+
+
 def test_the_real_disk_has_room() -> None:
     assert free_bytes(Path("/")) > 0
