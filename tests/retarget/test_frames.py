@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,3 +85,22 @@ def test_interpolation_stays_on_the_way(p, w, p1, u):
 def test_a_quaternion_that_is_none_is_refused(quat):
     with pytest.raises(ValueError, match="quaternion"):
         quat_to_matrix(quat)
+
+
+def resident_kb() -> int:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def test_conversions_of_every_tick_keep_no_memory():
+    T = transform(np.array([0.1, 0.2, 0.3]), np.array([0.3, -0.2, 0.5]))
+
+    def convert(times: int) -> None:
+        for _ in range(times):
+            interpolate(T, pose_to_matrix(matrix_to_pose(T)), 0.5)
+
+    convert(2000)
+    before_kb = resident_kb()
+    convert(40_000)  # 50 bytes a call would be 2 MB here, and a gigabyte in a day
+    assert resident_kb() - before_kb < 500
