@@ -46,8 +46,10 @@ class NothingToReplayError(TeleopError):
 def operator_frames(episode: Episode) -> Rows:
     """OPERATOR_FRAME rows of an episode, in the order received, as they came from the device.
 
+    Of a trimmed episode or a part, those that are left.
+
     Raises:
-        NothingToReplayError: The episode has no head or controller data.
+        NothingToReplayError: The episode has no head or controller data, or its trim leaves none.
     """
     parts = {
         name: episode.stream(f"operator/{name}").rows()
@@ -62,7 +64,11 @@ def operator_frames(episode: Episode) -> Rows:
     frames = np.repeat(np.array([empty_frame()], OPERATOR_FRAME), len(keys))
     for name, rows in parts.items():
         _fill(frames, np.searchsorted(keys, _keys(rows)), name, rows)
-    return frames
+    first_ns, last_ns = episode.span_ns
+    kept = frames[(first_ns <= frames["t_ns"]) & (frames["t_ns"] <= last_ns)]
+    if not len(kept):
+        raise NothingToReplayError(f"of episode {episode.id} the trim leaves no operator data")
+    return kept
 
 
 def _keys(rows: Rows) -> Rows:

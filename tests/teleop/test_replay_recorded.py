@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from recorder import Dataset, StreamSpec
 from retarget.clutch import Clutch
 from retarget.frames import distance, exp3
-from teleop.hmd.recorded import Followed, followed, hand_for, operator_frames
+from teleop.hmd.recorded import (
+    Followed,
+    NothingToReplayError,
+    followed,
+    hand_for,
+    operator_frames,
+)
 from teleop.hmd.shown import SQUEEZED, hold, stand_in
 from teleop.protocol import empty_frame
 from teleop.recording import operator_channels, split_operator
@@ -101,6 +107,24 @@ def test_a_frame_that_control_skipped_is_followed_as_the_one_before(tmp_path: Pa
 
 def test_without_targets_the_session_says_which_arms_followed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.flatnonzero(recorded(tmp_path, slice(2, 8), [])), range(2, 8))
+
+
+def test_a_replay_keeps_to_a_trim_and_to_a_part(tmp_path: Path) -> None:
+    recorded(tmp_path, slice(2, 8), [])
+    dataset = Dataset.open(tmp_path)
+    (row,) = dataset.episodes()
+    whole = operator_frames(dataset[row.id])
+    offset_s = (10 * MS - dataset[row.id].start_ns) / 1e9  # of the first frame
+    dataset.trim(row.id, offset_s + 0.035, offset_s + 0.065)
+    np.testing.assert_array_equal(operator_frames(dataset[row.id])["seq"], [5, 6, 7])
+    np.testing.assert_array_equal(operator_frames(dataset[row.id]), whole[4:7])
+    dataset.undo(dataset.history()[-1].id)
+    first, second = dataset.split(row.id, [offset_s + 0.045])
+    parts = [operator_frames(dataset[name])["seq"].tolist() for name in (first, second)]
+    assert parts == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
+    dataset.trim(first, 0.0, 0.0005)
+    with pytest.raises(NothingToReplayError, match="the trim leaves"):
+        operator_frames(dataset[first])
 
 
 def test_an_absolute_hand_means_its_target_once_the_offset_has_faded() -> None:
