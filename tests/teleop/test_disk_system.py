@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,13 @@ async def test_a_label_given_on_a_full_disk_is_written_when_there_is_room(disk: 
             await driver.start_take()
             await asyncio.sleep(1.0)
             await driver.stop_take()
+            await driver.client.wait_for_status(
+                lambda s: s.last_take is not None and bool(s.last_take.verdict), "a verdict", 10
+            )
+            await asyncio.sleep(0.5)
+            labels = disk / "dataset" / "labels.jsonl"
+            with labels.open("a") as file:  # no room is left in its last page either
+                file.write("\n" * (-labels.stat().st_size % os.sysconf("SC_PAGE_SIZE")))
             filler = disk / "somebody-else"
             with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
                 while True:
