@@ -47,7 +47,7 @@ class LabelQueue:
             command = self._waiting[0]
             try:
                 self._write(command)
-            except WriteFailedError:
+            except (WriteFailedError, OSError):  # a disk with errors may refuse even to look
                 return
             except RecorderError as error:
                 self._refused(command, error)

@@ -85,6 +85,23 @@ def test_labels_wait_for_an_unplugged_disk(
     assert dataset.episodes()[0].outcome == "success"
 
 
+def test_labels_wait_for_a_disk_that_cannot_even_be_looked_at(
+    dataset: Dataset, queue: LabelQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode = take(dataset)
+
+    def broken(self: Dataset, name: str) -> Path:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "_episode_path", broken)
+        queue.put(label(episode, "success"))
+        assert len(queue.waiting) == 1
+    queue.write()
+    assert queue.waiting == ()
+    assert dataset.episodes()[0].outcome == "success"
+
+
 def test_what_cannot_be_done_is_told_and_stops_nothing(
     dataset: Dataset, queue: LabelQueue, refused: list[tuple[Command, RecorderError]]
 ) -> None:
